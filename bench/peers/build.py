@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: MIT
+"""Builds the rivals of bench/runtime into DIR, those whose Debian packages are here."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+HERE = os.path.dirname(os.path.realpath(__file__))
+RUNTIME = os.path.join(os.path.dirname(HERE), "runtime")
+CRATES = "/usr/share/cargo/registry"
+CXX = ["c++", "-std=gnu++20", "-O2", "-g", "-Wall", "-Wextra", "-pthread", f"-I{RUNTIME}"]
+
+
+def newer(target):
+    """Is `target` newer than every source?"""
+    if not os.path.exists(target):
+        return False
+    made = os.path.getmtime(target)
+    return all(os.path.getmtime(os.path.join(where, name)) <= made
+               for folder in (HERE, RUNTIME) for where, _, names in os.walk(folder) for name in names
+               if name.endswith((".h", ".hpp", ".cpp", ".go", ".rs", ".toml")))
+
+
+def run(command, **environment):
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          env={**os.environ, **environment})
+    if done.returncode:
+        sys.exit(f"bench: `{' '.join(command)}` failed:\n{done.stdout}")
+
+
+def threads(out):
+    run(CXX + [os.path.join(HERE, "threads.cpp"), "-o", out])
+
+
+def boost_fiber(out):
+    run(CXX + [os.path.join(HERE, "boost_fiber.cpp"), "-o", out, "-lboost_fiber", "-lboost_context"])
+
+
+def go(out):
+    cache = os.path.join(os.path.dirname(out), "go-cache")
+    run(["go", "build", "-o", out, os.path.join(HERE, "go", "main.go")], GO111MODULE="off", GOFLAGS="", GOCACHE=cache)
+
+
+def tokio(out):
+    """Offline, from Debian's crates; in a copy, for cargo writes its lock file beside the sources."""
+    copy = os.path.join(os.path.dirname(out), "tokio-build")
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(os.path.join(HERE, "tokio"), copy)
+    os.mkdir(os.path.join(copy, ".cargo"))
+    with open(os.path.join(copy, ".cargo", "config.toml"), "w") as f:
+        f.write(f'[source.crates-io]\nreplace-with = "debian"\n[source.debian]\ndirectory = "{CRATES}"\n'
+                '[net]\noffline = true\n')
+    # its settings are those of CARGO_HOME, so it may be started from anywhere
+    run(["cargo", "build", "--release", "--offline", "--manifest-path", os.path.join(copy, "Cargo.toml")],
+        CARGO_HOME=os.path.join(copy, ".cargo"))
+    shutil.copy2(os.path.join(copy, "target", "release", "tokio-bench"), out)
+
+
+# name, function, its packages, a file that is there when they are
+PEERS = (
+    ("threads", threads, "build-essential", None),
+    ("boost_fiber", boost_fiber, "libboost-fiber-dev", "/usr/include/boost/fiber/all.hpp"),
+    ("go", go, "golang-go", "/usr/bin/go"),
+    ("tokio", tokio, "librust-tokio-dev rustc cargo", "/usr/bin/cargo"),
+)
+
+
+def build(folder):
+    """{name: program}, and a line for each that is missing."""
+    folder = os.path.abspath(folder)
+    os.makedirs(folder, exist_ok=True)
+    found, missing = {}, []
+    for name, make, packages, sign in PEERS:
+        if sign and not os.path.exists(sign) or name == "tokio" and not os.path.isdir(CRATES):
+            missing.append(f"{name}: not installed (Debian packages: {packages})")
+            continue
+        out = os.path.join(folder, name)
+        if not newer(out):
+            print(f"bench: building {name} ...", file=sys.stderr)
+            make(out)
+        found[name] = out
+    return found, missing

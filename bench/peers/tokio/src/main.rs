@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: MIT
+
+//! Tokio tasks for what the runtime's tasks do. Not the storms: Tokio has its users move blocking
+//! code to threads by hand.
+
+use std::io::Read;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::{mpsc, Mutex, Semaphore};
+
+const UNKNOWN_CASE: i32 = 64;
+
+fn cpu_ns() -> f64 {
+    // user and system time are fields 14 and 15, in ticks of 10 ms; schedstat is in ns, per thread
+    let mut total = 0.0;
+    for entry in std::fs::read_dir("/proc/self/task").unwrap() {
+        let path = entry.unwrap().path().join("schedstat");
+        if let Ok(text) = std::fs::read_to_string(path) {
+            total += text.split(' ').next().unwrap().parse::<f64>().unwrap();
+        }
+    }
+    total
+}
+
+struct Stopwatch(Instant, f64);
+
+impl Stopwatch {
+    fn start() -> Self {
+        let cpu = cpu_ns();
+        Stopwatch(Instant::now(), cpu)
+    }
+    fn report(&self, operations: usize) {
+        let wall = self.0.elapsed().as_nanos() as f64;
+        let cpu = cpu_ns() - self.1;
+        println!("wall_ns\t{:.3}\ncpu_ns\t{:.3}", wall / operations as f64, cpu / operations as f64);
+    }
+}
+
+fn one() -> Runtime {
+    Builder::new_current_thread().enable_time().build().unwrap()
+}
+
+fn two() -> Runtime {
+    Builder::new_multi_thread().worker_threads(2).enable_time().build().unwrap()
+}
+
+fn stage(name: &str) {
+    println!("stage\t{name}");
+    if std::io::stdin().read(&mut [0]).unwrap_or(0) == 0 {
+        std::process::exit(0);
+    }
+}
+
+fn yields(n: usize) {
+    one().block_on(async move {
+        let half = move || async move {
+            for _ in 0..n / 2 {
+                tokio::task::yield_now().await;
+            }
+        };
+        let watch = Stopwatch::start();
+        let a = tokio::spawn(half());
+        let b = tokio::spawn(half());
+        a.await.unwrap();
+        b.await.unwrap();
+        watch.report(n);
+    });
+}
+
+fn spawn_join(n: usize) {
+    one().block_on(async move {
+        let watch = Stopwatch::start();
+        for _ in 0..n {
+            tokio::spawn(async {}).await.unwrap();
+        }
+        watch.report(n);
+    });
+}
+
+// Its channels have at least one slot.
+fn channels(n: usize) {
+    one().block_on(async move {
+        let (there, mut from_there) = mpsc::channel(1);
+        let (back, mut from_back) = mpsc::channel(1);
+        tokio::spawn(async move {
+            while let Some(v) = from_there.recv().await {
+                back.send(v).await.unwrap();
+            }
+        });
+        let watch = Stopwatch::start();
+        for i in 0..n {
+            there.send(i).await.unwrap();
+            assert_eq!(from_back.recv().await, Some(i));
+        }
+        watch.report(n);
+    });
+}
+
+fn contend(rt: Runtime, n: usize, held: bool) {
+    const CONTENDERS: usize = 8;
+    rt.block_on(async move {
+        let m = Arc::new(Mutex::new(0));
+        let mut all = Vec::new();
+        let watch = Stopwatch::start();
+        for _ in 0..CONTENDERS {
+            let m = m.clone();
+            all.push(tokio::spawn(async move {
+                for _ in 0..n / CONTENDERS {
+                    let mut count = m.lock().await;
+                    *count += 1;
+                    if held {
+                        tokio::task::yield_now().await;
+                    }
+                }
+            }));
+        }
+        for t in all {
+            t.await.unwrap();
+        }
+        watch.report(n);
+        assert_eq!(*m.lock().await, n / CONTENDERS * CONTENDERS);
+    });
+}
+
+fn timers(n: usize) {
+    one().block_on(async move {
+        let mut all = Vec::new();
+        let watch = Stopwatch::start();
+        for t in 0..n {
+            all.push(tokio::spawn(async move {
+                for i in 0..10 {
+                    let us = 1000 + (t * 7919 + i * 104729) % 1000;
+                    tokio::time::sleep(Duration::from_micros(us as u64)).await;
+                }
+            }));
+        }
+        for t in all {
+            t.await.unwrap();
+        }
+        watch.report(n * 10);
+    });
+}
+
+type Boxed<T> = std::pin::Pin<Box<dyn std::future::Future<Output = T> + Send>>;
+
+fn sum(number: usize, leaves: usize) -> Boxed<usize> {
+    Box::pin(async move {
+        if leaves <= 1 {
+            return number;
+        }
+        let each = leaves / 10;
+        let children: Vec<_> =
+            (0..10).map(|i| tokio::spawn(sum(number + i * each, each))).collect();
+        let mut total = 0;
+        for c in children {
+            total += c.await.unwrap();
+        }
+        total
+    })
+}
+
+fn skynet(n: usize) {
+    two().block_on(async move {
+        let watch = Stopwatch::start();
+        let total = tokio::spawn(sum(0, n)).await.unwrap();
+        watch.report(1);
+        assert_eq!(total, n * (n - 1) / 2);
+    });
+}
+
+fn fibonacci(n: usize) -> Boxed<usize> {
+    Box::pin(async move {
+        if n < 2 {
+            return n;
+        }
+        let left = tokio::spawn(fibonacci(n - 1));
+        let right = fibonacci(n - 2).await;
+        left.await.unwrap() + right
+    })
+}
+
+fn fib(n: usize) {
+    two().block_on(async move {
+        let watch = Stopwatch::start();
+        let result = tokio::spawn(fibonacci(n)).await.unwrap();
+        watch.report(1);
+        let (mut a, mut b) = (0, 1);
+        for _ in 0..n {
+            (a, b) = (b, a + b);
+        }
+        assert_eq!(result, a);
+    });
+}
+
+fn parked(n: usize) {
+    let rt = two();
+    let never = Arc::new(Semaphore::new(0));
+    let up = Arc::new(Semaphore::new(0));
+    stage("empty");
+    for _ in 0..n {
+        let (never, up) = (never.clone(), up.clone());
+        rt.spawn(async move {
+            up.add_permits(1);
+            let _ = never.acquire().await;
+        });
+    }
+    rt.block_on(async {
+        for _ in 0..n {
+            up.acquire().await.unwrap().forget();
+        }
+    });
+    stage("parked");
+    std::process::exit(0);
+}
+
+fn main() {
+    let args: Vec<String> = std::env::args().collect();
+    let n: usize = args.get(2).and_then(|a| a.parse().ok()).unwrap_or(0);
+    if args.len() != 3 || n < 1 {
+        eprintln!("usage: {} CASE N", args[0]);
+        std::process::exit(2);
+    }
+    match args[1].as_str() {
+        "yield" => yields(n),
+        "spawn_join" => spawn_join(n),
+        "channel" => channels(n),
+        "mutex" => contend(one(), n, true),
+        "mutex_2" => contend(two(), n, false),
+        "timer" => timers(n),
+        "skynet" => skynet(n),
+        "fib" => fib(n),
+        "parked" => parked(n),
+        _ => std::process::exit(UNKNOWN_CASE),
+    }
+}

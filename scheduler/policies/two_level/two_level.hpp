@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: MIT
+//
+// Short requests first: who has used up a slice is long, and waits behind those who have not. See
+// README.md.
+#ifndef UMCG_POLICIES_TWO_LEVEL_HPP
+#define UMCG_POLICIES_TWO_LEVEL_HPP
+
+#include <atomic>
+
+#include <umcg/policy.hpp>
+
+#include "../options.hpp"
+
+namespace umcg::policies {
+
+class two_level {
+  public:
+    static constexpr const char* name = "two_level";
+    static constexpr const char* description =
+        "short tasks first, long ones behind after a slice (slice=TIME, long_slice=TIME, every=N)";
+    static constexpr uint32_t flags = UMCG_POLICY_WANTS_TIME;
+    struct task {
+        policy_link<task> link;
+        uint64_t used;  // ns since it was last woken
+        bool is_long;   // which queue it is in
+    };
+    struct alignas(64) server {
+        uint32_t lock = 0;
+        policy_queue<task> first, second;  // all of this under the lock
+        uint64_t passed = 0;               // short ones that went before a long one
+        bool runs_long = false;            // out of turn: it makes room for a short one
+        std::atomic<size_t> depth{0};      // written under the lock
+    };
+
+    int init(umcg_policy& p) noexcept {
+        return each_option(p, [&](std::string_view key, std::string_view value) {
+            if (key == "slice" || key == "long_slice") {
+                uint64_t& at = key == "slice" ? slice_ : long_slice_;
+                if (!parse_time(value, at) || at < 20'000)
+                    return bad_option(p, value, "a slice is a time like 100us, at least 20us");
+            } else if (key == "every") {
+                if (!parse_number(value, every_) || !every_)
+                    return bad_option(p, value, "after how many short ones a long one goes, at least 1");
+            } else {
+                return bad_option(p, key, "there is no such one; there are slice, long_slice and every");
+            }
+            return 0;
+        });
+    }
+    unsigned select(umcg_policy& p, umcg_policy_task& t, unsigned waker,
+                    umcg_enqueue_reason reason) noexcept {
+        if (reason != UMCG_ENQUEUE_SPAWN) return t.server;
+        return waker != UMCG_POLICY_NO_SERVER
+                   ? waker
+                   : turn_.fetch_add(1, std::memory_order_relaxed) % p.n_servers;
+    }
+    void enqueue(umcg_policy& p, unsigned s, umcg_policy_task& t, umcg_enqueue_reason reason) noexcept {
+        server& q = server_data<two_level>(p, s);
+        task& d = task_data<two_level>(t);
+        switch (reason) {
+        case UMCG_ENQUEUE_SPAWN:
+        case UMCG_ENQUEUE_WAKE:
+            d.used = 0;  // a new request
+            break;
+        case UMCG_ENQUEUE_PREEMPTED:
+            d.used = d.used + t.ran_ns > slice_ ? d.used + t.ran_ns : slice_;
+            break;
+        default:
+            d.used += t.ran_ns;
+        }
+        policy_guard hold(p, q.lock);
+        d.is_long = d.used >= slice_;
+        (d.is_long ? q.second : q.first).push_back(d);
+        // R3 in docs/runtime.md
+        q.depth.store(q.depth.load(std::memory_order_relaxed) + 1, std::memory_order_seq_cst);
+        if (!d.is_long && q.runs_long) {
+            q.runs_long = false;
+            p.host->kick(&p, s);
+        }
+    }
+    void blocked(umcg_policy&, unsigned, umcg_policy_task& t, umcg_blocked_reason) noexcept {
+        task_data<two_level>(t).used += t.ran_ns;
+    }
+    void dequeue(umcg_policy& p, unsigned s, umcg_policy_task& t) noexcept {
+        server& q = server_data<two_level>(p, s);
+        policy_guard hold(p, q.lock);
+        take(q, task_data<two_level>(t));
+    }
+    umcg_policy_task* pick(umcg_policy& p, unsigned s, uint64_t& slice) noexcept {
+        server& q = server_data<two_level>(p, s);
+        policy_guard hold(p, q.lock);
+        task* t = q.first.front();
+        // the long ones have a turn, however many short ones there are
+        const bool in_turn = q.second.front() && q.passed >= every_;
+        if (t && q.second.front() && !in_turn) q.passed++;
+        if (!t || in_turn) {
+            t = q.second.front();
+            q.passed = 0;
+        }
+        q.runs_long = t && t->is_long && !in_turn;
+        if (!t) return nullptr;
+        slice = !t->is_long ? slice_ - t->used : in_turn ? slice_ : long_slice_;
+        take(q, *t);
+        return task_of(t);
+    }
+    umcg_policy_task* steal(umcg_policy& p, unsigned, unsigned victim) noexcept {
+        server& q = server_data<two_level>(p, victim);
+        if (!q.depth.load(std::memory_order_seq_cst)) return nullptr;
+        policy_guard hold(p, q.lock);
+        for (auto* queue : {&q.first, &q.second}) {
+            int looked = 0;
+            for (task* t = queue->front(); t && looked < 16; t = t->link.next, looked++) {
+                if (!(task_of(t)->flags & UMCG_POLICY_TASK_MOVABLE)) continue;
+                take(q, *t);
+                return task_of(t);
+            }
+        }
+        return nullptr;
+    }
+
+  private:
+    static void take(server& q, task& t) noexcept {
+        (t.is_long ? q.second : q.first).erase(t);
+        q.depth.store(q.depth.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
+    }
+
+    uint64_t slice_ = 100'000;
+    uint64_t long_slice_ = 1'000'000;
+    uint64_t every_ = 64;
+    std::atomic<unsigned> turn_{0};
+};
+
+}  // namespace umcg::policies
+
+#endif

@@ -1,0 +1,413 @@
+// SPDX-License-Identifier: MIT
+//
+// The calls. Compiled-in policies are called directly and trusted; the others through their table,
+// with a list beside of what is queued, so that what they do is seen and nothing is lost with them.
+#include "policy_host.hpp"
+
+#include <climits>
+#include <cstring>
+
+#include "core.hpp"
+
+namespace umcg::detail {
+
+using policies::fifo;
+using policies::work_stealing;
+
+// ---- who is inside ----
+
+void policy_host::ring() noexcept {
+    bell_.fetch_add(1, std::memory_order_release);
+    futex_wake(bell_, INT_MAX);
+}
+
+void policy_host::enter_slowly(policy_seat& s) noexcept {
+    do {
+        s.inside.store(0, std::memory_order_release);
+        ring();
+        while (swapping_.load(std::memory_order_acquire)) futex_wait(swapping_, 1, 0);
+        store_lightly(s.inside, 1);
+    } while (swapping_.load(std::memory_order_acquire));
+}
+
+void policy_host::stop_all() noexcept {
+    for (uint32_t free = 0; !swapping_.compare_exchange_strong(free, 1, std::memory_order_seq_cst);
+         free = 0)
+        futex_wait(swapping_, 1, 0);
+    heavy_barrier();
+    for (;;) {
+        const uint32_t bell = bell_.load(std::memory_order_acquire);
+        bool inside = outside_.load(std::memory_order_seq_cst);
+        for (unsigned s = 0; s < n_ && !inside; s++)
+            inside = seat(s).inside.load(std::memory_order_acquire);
+        if (!inside) return;
+        futex_wait(bell_, bell, 0);
+    }
+}
+
+void policy_host::resume_all() noexcept {
+    swapping_.store(0, std::memory_order_release);
+    futex_wake(swapping_, INT_MAX);
+}
+
+// ---- through the table ----
+
+std::optional<policy_fault> policy_host::call(policy_call& at, const char* op, uint64_t task,
+                                              void (*fn)(), const uint64_t (&args)[4],
+                                              uint64_t& value) noexcept {
+    if (!now_->is_plugin()) {
+        // ours: watched, but not held back
+        using function = uint64_t (*)(uint64_t, uint64_t, uint64_t, uint64_t);
+        value = reinterpret_cast<function>(fn)(args[0], args[1], args[2], args[3]);
+        return {};
+    }
+    const auto end = at.run(op, task, fn, args, value);
+    switch (end) {
+    case policy_call::end::returned: return {};
+    case policy_call::end::crashed: return policy_fault{UMCG_POLICY_EXIT_CRASHED, op, task};
+    case policy_call::end::overrun: return policy_fault{UMCG_POLICY_EXIT_OVERRUN, op, task};
+    case policy_call::end::exception: return policy_fault{UMCG_POLICY_EXIT_EXCEPTION, op, task};
+    }
+    return {};
+}
+
+namespace {
+
+template <class F>
+void (*erased(F* f))() {
+    return reinterpret_cast<void (*)()>(f);
+}
+
+template <class T>
+uint64_t arg(T v) {
+    if constexpr (std::is_pointer_v<T>)
+        return reinterpret_cast<uint64_t>(v);
+    else
+        return static_cast<uint64_t>(v);
+}
+
+// What came out is looked at where looking may crash.
+policy_entry* checked(umcg_policy_task* t) {
+    if (!t) return nullptr;
+    auto* e = static_cast<policy_entry*>(t);
+    if (reinterpret_cast<uintptr_t>(t) % 64 || e->self != reinterpret_cast<uintptr_t>(e))
+        return reinterpret_cast<policy_entry*>(1);
+    return e;
+}
+policy_entry* pick_and_look(umcg_policy* p, uint64_t s, uint64_t* slice) {
+    return checked(policy_instance::of(p).ops.pick(p, static_cast<uint32_t>(s), slice));
+}
+policy_entry* steal_and_look(umcg_policy* p, uint64_t thief, uint64_t victim) {
+    return checked(policy_instance::of(p).ops.steal(p, static_cast<uint32_t>(thief),
+                                                    static_cast<uint32_t>(victim)));
+}
+
+}  // namespace
+
+// True: once in a while.
+bool policy_host::queued(policy_seat& at, unsigned s, policy_entry& t) noexcept {
+    at.lock.lock();
+    t.queued_on.store(s + 1, std::memory_order_relaxed);
+    const uint64_t n = t.queue_seq = ++at.queue_seq;
+    t.queued_at = beats_.load(std::memory_order_relaxed);
+    at.queued.push_back(t);
+    // R3
+    at.depth.store(at.depth.load(std::memory_order_relaxed) + 1, std::memory_order_seq_cst);
+    at.lock.unlock();
+    // P3
+    if (__builtin_expect(watchdog_rests_.load(std::memory_order_seq_cst), 0)) wake_watchdog();
+    return n % 1024 == 0;
+}
+
+// Under the seat's lock.
+void policy_host::unqueued(policy_seat& at, policy_entry& t) noexcept {
+    t.queued_on.store(0, std::memory_order_relaxed);
+    if (t.queue_seq > at.picked_seq) at.picked_seq = t.queue_seq;
+    at.queued.erase(t);
+    at.depth.store(at.depth.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
+}
+
+// The first time that this policy sees the task.
+void policy_host::adopt(policy_entry& t, enqueue_reason reason, policy_call& at,
+                        std::optional<policy_fault>& fault) noexcept {
+    if (t.epoch) memset(t.data, 0, sizeof(t.data));
+    t.epoch = epoch_.load(std::memory_order_relaxed);
+    uint64_t value;
+    if (kind_ == kind::table && now_->ops.attach)
+        fault = call(at, "attach", t.id, erased(now_->ops.attach), {arg(p_), arg(&t), arg(reason), 0},
+                     value);
+}
+
+void policy_host::enqueue(unsigned s, policy_entry& t, enqueue_reason reason) noexcept {
+    policy_seat& here = seat(s);
+    std::optional<policy_fault> fault;
+    uint64_t epoch;
+    bool look;
+    {
+        bracket in(*this, here);
+        epoch = epoch_.load(std::memory_order_relaxed);
+        if (__builtin_expect(t.epoch != epoch, 0))
+            adopt(t, reason == UMCG_ENQUEUE_SPAWN ? UMCG_ENQUEUE_MIGRATED : reason, here.call, fault);
+        if (kind_ == kind::work_stealing)
+            return policy_of<work_stealing>(*p_).enqueue(*p_, s, t, reason);
+        if (kind_ == kind::fifo) return policy_of<fifo>(*p_).enqueue(*p_, s, t, reason);
+        look = queued(here, s, t);
+        uint64_t value;
+        if (!fault)
+            fault = call(here.call, "enqueue", t.id, erased(now_->ops.enqueue),
+                         {arg(p_), s, arg(&t), arg(reason)}, value);
+    }
+    if (fault) eject(epoch, *fault, here.call);
+    if (look) look_at_watchdog();
+}
+
+void policy_host::dequeue(unsigned s, policy_entry& t) noexcept {
+    policy_seat& here = seat(s);
+    for (;;) {
+        std::optional<policy_fault> fault;
+        uint64_t epoch;
+        {
+            bracket in(*this, here);
+            epoch = epoch_.load(std::memory_order_relaxed);
+            if (kind_ == kind::work_stealing) return policy_of<work_stealing>(*p_).dequeue(*p_, s, t);
+            if (kind_ == kind::fifo) return policy_of<fifo>(*p_).dequeue(*p_, s, t);
+            uint64_t value;
+            fault = call(here.call, "dequeue", t.id, erased(now_->ops.dequeue),
+                         {arg(p_), s, arg(&t), 0}, value);
+            if (!fault) {
+                guard g(here.lock);
+                return unqueued(here, t);
+            }
+        }
+        // it is queued by the one in its place: once more
+        eject(epoch, *fault, here.call);
+    }
+}
+
+// pick() and steal() from `s`; whether what comes out was in there.
+std::optional<policy_fault> policy_host::take_out(unsigned s, const char* op, uint64_t& slice,
+                                                  unsigned thief, policy_entry*& t) noexcept {
+    const bool stealing = thief != no_server;
+    policy_seat& from = seat(s);
+    policy_call& at = stealing ? seat(thief).call : from.call;
+    uint64_t value = 0;
+    auto fault = stealing ? call(at, op, 0, erased(steal_and_look), {arg(p_), thief, s, 0}, value)
+                          : call(at, op, 0, erased(pick_and_look), {arg(p_), s, arg(&slice), 0}, value);
+    if (fault) return fault;
+    t = reinterpret_cast<policy_entry*>(value);
+    if (!t) return {};
+    if (value == 1) return policy_fault{UMCG_POLICY_EXIT_FOREIGN, op, 0};
+    guard g(from.lock);
+    const uint32_t on = t->queued_on.load(std::memory_order_relaxed);
+    if (!on) return policy_fault{UMCG_POLICY_EXIT_DOUBLED, op, t->id};
+    if (on != s + 1 || (stealing && !(t->flags & UMCG_POLICY_TASK_MOVABLE)))
+        return policy_fault{UMCG_POLICY_EXIT_FOREIGN, op, t->id};
+    unqueued(from, *t);
+    return {};
+}
+
+policy_entry* policy_host::pick(unsigned s, uint64_t& slice_ns) noexcept {
+    policy_seat& here = seat(s);
+    for (;;) {
+        std::optional<policy_fault> fault;
+        uint64_t epoch;
+        {
+            bracket in(*this, here);
+            epoch = epoch_.load(std::memory_order_relaxed);
+            slice_ns = p_->slice_ns;
+            umcg_policy_task* t;
+            if (kind_ == kind::work_stealing) {
+                t = policy_of<work_stealing>(*p_).pick(*p_, s, slice_ns);
+                return static_cast<policy_entry*>(t);
+            }
+            if (kind_ == kind::fifo) {
+                t = policy_of<fifo>(*p_).pick(*p_, s, slice_ns);
+                return static_cast<policy_entry*>(t);
+            }
+            if (!here.depth.load(std::memory_order_relaxed)) return nullptr;
+            policy_entry* e = nullptr;
+            fault = take_out(s, "pick", slice_ns, no_server, e);
+            if (!fault && e) return e;
+            // a thief may have taken it and not said so yet: eject() looks when all is stopped
+            if (!fault) fault = policy_fault{UMCG_POLICY_EXIT_LOST, "pick", 0, s};
+        }
+        eject(epoch, *fault, here.call);
+    }
+}
+
+policy_entry* policy_host::steal(unsigned thief, unsigned victim) noexcept {
+    policy_seat& here = seat(thief);
+    std::optional<policy_fault> fault;
+    uint64_t epoch;
+    {
+        bracket in(*this, here);
+        epoch = epoch_.load(std::memory_order_relaxed);
+        if (kind_ == kind::work_stealing) {
+            auto* t = policy_of<work_stealing>(*p_).steal(*p_, thief, victim);
+            return static_cast<policy_entry*>(t);
+        }
+        if (kind_ == kind::fifo || !now_->ops.steal) return nullptr;
+        // R3
+        if (!seat(victim).depth.load(std::memory_order_seq_cst)) return nullptr;
+        uint64_t slice = 0;
+        policy_entry* e = nullptr;
+        fault = take_out(victim, "steal", slice, thief, e);
+        if (!fault) return e;
+    }
+    eject(epoch, *fault, here.call);
+    return nullptr;
+}
+
+size_t policy_host::depth(unsigned s) noexcept {
+    policy_seat& here = seat(s);
+    bracket in(*this, here);
+    if (kind_ == kind::work_stealing) return policy_of<work_stealing>(*p_).depth(*p_, s);
+    if (kind_ == kind::fifo) return policy_of<fifo>(*p_).depth(*p_, s);
+    return here.depth.load(std::memory_order_relaxed);
+}
+
+void policy_host::blocked(unsigned s, policy_entry& t, umcg_blocked_reason why) noexcept {
+    policy_seat& here = seat(s);
+    std::optional<policy_fault> fault;
+    uint64_t epoch;
+    {
+        bracket in(*this, here);
+        epoch = epoch_.load(std::memory_order_relaxed);
+        if (kind_ != kind::table || !now_->ops.blocked || t.epoch != epoch) return;
+        uint64_t value;
+        fault = call(here.call, "blocked", t.id, erased(now_->ops.blocked),
+                     {arg(p_), s, arg(&t), arg(why)}, value);
+    }
+    if (fault) eject(epoch, *fault, here.call);
+}
+
+void policy_host::attr_changed(unsigned s, policy_entry& t) noexcept {
+    policy_seat& here = seat(s);
+    std::optional<policy_fault> fault;
+    uint64_t epoch;
+    {
+        bracket in(*this, here);
+        epoch = epoch_.load(std::memory_order_relaxed);
+        if (kind_ != kind::table || !now_->ops.attr_changed || t.epoch != epoch) return;
+        uint64_t value;
+        fault = call(here.call, "attr_changed", t.id, erased(now_->ops.attr_changed),
+                     {arg(p_), arg(&t), 0, 0}, value);
+    }
+    if (fault) eject(epoch, *fault, here.call);
+}
+
+// ---- from anywhere ----
+
+unsigned policy_host::select(unsigned here, policy_entry& t, enqueue_reason reason) noexcept {
+    unsigned chosen;
+    const auto ask = [&](policy_call& at) -> std::optional<policy_fault> {
+        if (kind_ == kind::work_stealing)
+            chosen = policy_of<work_stealing>(*p_).select(*p_, t, here, reason);
+        else if (kind_ == kind::fifo)
+            chosen = policy_of<fifo>(*p_).select(*p_, t, here, reason);
+        else if (!now_->ops.select)
+            chosen = reason != UMCG_ENQUEUE_SPAWN ? t.server
+                     : here != no_server          ? here
+                                                  : static_cast<unsigned>(t.id % n_);
+        else {
+            uint64_t value = 0;
+            chosen = here == no_server ? t.server : here;
+            // told of a task that it knows only; a new one is nobody else's yet
+            std::optional<policy_fault> fault;
+            if (t.epoch != epoch_.load(std::memory_order_relaxed)) {
+                if (reason != UMCG_ENQUEUE_SPAWN) return {};
+                adopt(t, UMCG_ENQUEUE_MIGRATED, at, fault);
+                if (fault) return fault;
+            }
+            fault = call(at, "select", t.id, erased(now_->ops.select),
+                              {arg(p_), arg(&t), here, arg(reason)}, value);
+            if (fault) return fault;
+            if (static_cast<uint32_t>(value) >= n_)
+                return policy_fault{UMCG_POLICY_EXIT_BAD_SERVER, "select", t.id};
+            chosen = static_cast<uint32_t>(value);
+        }
+        return {};
+    };
+    std::optional<policy_fault> fault;
+    uint64_t epoch;
+    policy_call& at = seat(here == no_server ? n_ : here).call;
+    if (here != no_server) {
+        bracket in(*this, seat(here));
+        epoch = epoch_.load(std::memory_order_relaxed);
+        fault = ask(at);
+    } else {
+        outside_bracket in(*this);
+        epoch = epoch_.load(std::memory_order_relaxed);
+        fault = ask(at);
+    }
+    if (fault) eject(epoch, *fault, at);
+    return chosen;
+}
+
+int policy_host::attach(unsigned here, policy_entry& t) noexcept {
+    // seen by a policy that took over meanwhile: it is adopted when it is queued
+    t.epoch = epoch_.load(std::memory_order_relaxed);
+    if (!attaches_.load(std::memory_order_relaxed)) return 0;
+    std::optional<policy_fault> fault;
+    uint64_t epoch, value = 0;
+    policy_call& at = seat(here == no_server ? n_ : here).call;
+    const auto ask = [&] {
+        t.epoch = static_cast<uint32_t>(epoch = epoch_.load(std::memory_order_relaxed));
+        if (kind_ == kind::table && now_->ops.attach)
+            fault = call(at, "attach", t.id, erased(now_->ops.attach),
+                         {arg(p_), arg(&t), UMCG_ENQUEUE_SPAWN, 0}, value);
+    };
+    if (here != no_server) {
+        bracket in(*this, seat(here));
+        ask();
+    } else {
+        outside_bracket in(*this);
+        ask();
+    }
+    if (!fault) return static_cast<int>(value);
+    eject(epoch, *fault, at);
+    return 0;
+}
+
+void policy_host::detach(unsigned here, policy_entry& t) noexcept {
+    if (!attaches_.load(std::memory_order_relaxed)) return;
+    std::optional<policy_fault> fault;
+    uint64_t epoch, value;
+    policy_call& at = seat(here == no_server ? n_ : here).call;
+    const auto ask = [&] {
+        epoch = epoch_.load(std::memory_order_relaxed);
+        if (kind_ == kind::table && now_->ops.detach && t.epoch == epoch)
+            fault = call(at, "detach", t.id, erased(now_->ops.detach), {arg(p_), arg(&t), 0, 0}, value);
+    };
+    if (here != no_server) {
+        bracket in(*this, seat(here));
+        ask();
+    } else {
+        outside_bracket in(*this);
+        ask();
+    }
+    if (fault) eject(epoch, *fault, at);
+}
+
+size_t policy_host::depth_from_outside(unsigned s) noexcept {
+    outside_bracket in(*this);
+    if (kind_ == kind::work_stealing) return policy_of<work_stealing>(*p_).depth(*p_, s);
+    if (kind_ == kind::fifo) return policy_of<fifo>(*p_).depth(*p_, s);
+    return seat(s).depth.load(std::memory_order_seq_cst);
+}
+
+bool policy_host::tick(unsigned s, uint64_t ran_ns) noexcept {
+    std::optional<policy_fault> fault;
+    uint64_t epoch, value = 1;
+    policy_call& at = seat(n_).call;
+    {
+        outside_bracket in(*this);
+        epoch = epoch_.load(std::memory_order_relaxed);
+        if (kind_ != kind::table || !now_->ops.tick) return true;
+        fault = call(at, "tick", 0, erased(now_->ops.tick), {arg(p_), s, ran_ns, 0}, value);
+    }
+    if (fault) eject(epoch, *fault, at);
+    return static_cast<int>(value);
+}
+
+}  // namespace umcg::detail

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: MIT
+//
+// The runtime's side of a policy: who may call it when, how one takes the place of another, and what
+// becomes of one that breaks the rules. docs/policies.md has the argument and the pairs of barriers.
+#ifndef UMCG_SRC_POLICY_HOST_HPP
+#define UMCG_SRC_POLICY_HOST_HPP
+
+#include <pthread.h>
+
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <umcg/detail/wait.hpp>
+
+#include "../policies/fifo/fifo.hpp"
+#include "../policies/work_stealing/work_stealing.hpp"
+#include "light_barrier.hpp"
+#include "policy_call.hpp"
+#include "policy_instance.hpp"
+
+namespace umcg::detail {
+
+long futex_wait(std::atomic<uint32_t>& word, uint32_t value, uint64_t abs_ns) noexcept;
+void futex_wake(std::atomic<uint32_t>& word, int n) noexcept;
+
+using enqueue_reason = umcg_enqueue_reason;
+constexpr unsigned no_server = UMCG_POLICY_NO_SERVER;
+
+// What a policy sees of a task, and what the host knows of it. Memory that has once been one stays
+// one until the runtime ends.
+struct policy_entry : umcg_policy_task {
+    policy_entry() noexcept : umcg_policy_task{} {}
+    policy_entry(const policy_entry&) = delete;
+    policy_entry& operator=(const policy_entry&) = delete;
+
+    uintptr_t self = reinterpret_cast<uintptr_t>(this);  // what a foreign pointer does not have
+    uint32_t epoch = 0;            // of the policy that it is attached to; 0: none
+    uint64_t picked_at = 0;        // with UMCG_POLICY_WANTS_TIME, while it runs
+    const char* name = "";         // as long as it is attached
+    // Under the lock of the seat that it is queued on, for policies that are watched:
+    std::atomic<uint32_t> queued_on{0};  // 1 + the server; 0: not queued
+    uint64_t queue_seq = 0;        // the how manyth that was queued there
+    uint64_t queued_at = 0;        // which of the watchdog's looks came before
+    list_link<policy_entry> in_seat;
+};
+
+// What the host keeps for each server.
+struct alignas(64) policy_seat {
+    std::atomic<uint32_t> inside{0};  // P1: its executor is in a call
+    std::atomic<size_t> depth{0};     // written under the lock
+    alignas(64) short_lock lock;      // and, under it, for policies that are watched:
+    list<policy_entry, &policy_entry::in_seat> queued;  // in the order that they were queued
+    uint64_t queue_seq = 0;
+    uint64_t picked_seq = 0;  // the latest that has come out
+    // the executor's
+    policy_call call;
+    // the watchdog's
+    uint32_t seen_seq = 0;
+    uint64_t seen_wall = 0, seen_cpu = 0;
+};
+
+struct policy_fault {
+    umcg_policy_exit_reason reason;
+    const char* op;
+    uint64_t task;
+    unsigned server = no_server;  // of LOST and STARVED, which are looked at again when all is stopped
+};
+
+class core;
+
+class policy_host {
+  public:
+    // `n` servers; none of the calls below before choose().
+    policy_host(core& owner, unsigned n, std::vector<uint32_t> domains);
+    ~policy_host();
+    // No more calls; the policy's exit(). Before the servers go.
+    void stop() noexcept;
+
+    // Put this policy in the place of the one that is there. Throws as policy_instance::make() does;
+    // then nothing has changed. Not in a section; blocks.
+    void choose(const std::string& spec, uint64_t slice_ns);
+
+    // ---- the executor of server `s` ----
+    void enqueue(unsigned s, policy_entry& t, enqueue_reason reason) noexcept;
+    void dequeue(unsigned s, policy_entry& t) noexcept;
+    policy_entry* pick(unsigned s, uint64_t& slice_ns) noexcept;
+    policy_entry* steal(unsigned thief, unsigned victim) noexcept;
+    size_t depth(unsigned s) noexcept;
+    void blocked(unsigned s, policy_entry& t, umcg_blocked_reason why) noexcept;
+    void attr_changed(unsigned s, policy_entry& t) noexcept;
+
+    // ---- the executor of server `here`, or with no_server anybody ----
+    unsigned select(unsigned here, policy_entry& t, enqueue_reason reason) noexcept;
+    // 0 or a negative errno value: the policy does not take it.
+    int attach(unsigned here, policy_entry& t) noexcept;
+    void detach(unsigned here, policy_entry& t) noexcept;
+
+    // ---- from anywhere, no lock ----
+    bool steals() const noexcept { return steals_.load(std::memory_order_relaxed); }
+    bool wants_time() const noexcept { return wants_time_.load(std::memory_order_relaxed); }
+    // Is attach() to be called before a task is queued?
+    bool asks_before_spawn() const noexcept { return attaches_.load(std::memory_order_relaxed); }
+    uint64_t swaps() const noexcept { return swaps_.load(std::memory_order_relaxed); }
+    uint64_t ejections() const noexcept { return ejections_.load(std::memory_order_relaxed); }
+    // Not the executor: beside it.
+    size_t depth_from_outside(unsigned s) noexcept;
+    bool tick(unsigned s, uint64_t ran_ns) noexcept;
+
+    // P3: a call has begun.
+    void call_begun() noexcept;
+
+    // Of the servers with the same number each is near the others.
+    uint32_t domain(unsigned s) const noexcept { return domains_[s]; }
+
+    // ---- not in a section; blocks ----
+    std::string name();
+    std::string report();
+
+    // Tasks' limits, in ns. Before choose().
+    struct limits {
+        uint64_t call = 100'000'000;      // CPU time of one call; twenty times that in all
+        uint64_t starved = 30'000'000'000;  // how long a task may be passed by others
+    } limit;
+
+  private:
+    enum class kind : uint8_t { work_stealing, fifo, table };
+    class bracket;
+    class outside_bracket;
+    friend class bracket;
+    friend class outside_bracket;
+
+    policy_seat& seat(unsigned s) noexcept { return seats_[s]; }
+    void enter_slowly(policy_seat& s) noexcept;
+    void ring() noexcept;
+    void stop_all() noexcept;
+    void resume_all() noexcept;
+    void adopt(policy_entry& t, enqueue_reason reason, policy_call& call,
+               std::optional<policy_fault>& fault) noexcept;
+    bool queued(policy_seat& seat, unsigned s, policy_entry& t) noexcept;
+    void unqueued(policy_seat& seat, policy_entry& t) noexcept;
+    std::optional<policy_fault> call(policy_call& at, const char* op, uint64_t task, void (*fn)(),
+                                     const uint64_t (&args)[4], uint64_t& value) noexcept;
+    std::optional<policy_fault> take_out(unsigned s, const char* op, uint64_t& slice,
+                                         unsigned thief, policy_entry*& t) noexcept;
+    std::unique_ptr<policy_instance> install(std::unique_ptr<policy_instance> fresh) noexcept;
+    void gather() noexcept;
+    std::optional<policy_fault> hand_out(policy_call& call) noexcept;
+    bool is_so(policy_fault& fault) noexcept;
+    void eject(uint64_t epoch, policy_fault fault, policy_call& call) noexcept;
+    void eject_stopped(const policy_fault& fault, policy_call& call) noexcept;
+    void end_ejected(policy_instance& who, const policy_fault& fault, policy_call& call) noexcept;
+    void tell_servers() noexcept;
+    void begin(policy_instance& fresh);
+    void finish(policy_instance& old, umcg_policy_exit_reason reason) noexcept;
+    void fill_fallback();
+    void start_watchdog();
+    static void* watchdog_thread(void* arg);
+    void watch() noexcept;
+    void inspect() noexcept;
+    void inspect_call(policy_seat& seat, uint64_t wall) noexcept;
+    bool inspect_queue(unsigned s) noexcept;
+    bool at_rest() noexcept;
+    uint64_t period() const noexcept;
+    void look_at_watchdog() noexcept;
+    void wake_watchdog() noexcept;
+
+    const unsigned n_;
+    const std::vector<uint32_t> domains_;
+    core& owner_;
+    std::unique_ptr<policy_seat[]> seats_;  // n_; one for whoever is no server; choose()'s
+    short_lock outside_lock_;               // who is no server calls one at a time
+
+    // Changed while all is stopped:
+    kind kind_ = kind::fifo;
+    umcg_policy* p_ = nullptr;
+    std::unique_ptr<policy_instance> now_;
+    std::atomic<uint32_t> epoch_{0};  // of now_
+    std::atomic<bool> steals_{false}, wants_time_{false}, attaches_{false};
+
+    std::unique_ptr<policy_instance> fallback_;  // fifo, made when there was time to
+    std::vector<std::unique_ptr<policy_instance>> ejected_;  // room for one more is made beforehand
+    std::mutex choose_mutex_;
+    uint64_t slice_ns_ = 0;
+
+    std::atomic<uint32_t> swapping_{0};  // P1; futex
+    std::atomic<uint32_t> bell_{0};      // futex of who waits for all to be outside
+    std::atomic<uint32_t> outside_{0};   // P2: how many that are no servers are in a call
+
+    std::atomic<uint64_t> swaps_{0}, ejections_{0};
+    short_lock report_lock_;
+    char report_[4096] = {};
+
+    pthread_t watchdog_ = {};
+    bool has_watchdog_ = false;
+    std::atomic<bool> watchdog_ends_{false};
+    std::atomic<uint32_t> watchdog_bell_{0};    // futex
+    std::atomic<uint32_t> watchdog_rests_{0};   // P3: nothing is queued, nobody is in a call
+    std::atomic<uint64_t> beat_{0};             // ns of its last look
+    std::atomic<uint64_t> beats_{0};            // how many looks
+    std::atomic<uint32_t> inspecting_{0};
+};
+
+// An executor in a call. P1: `inside`, then `swapping_`; who swaps the other way round, with a
+// membarrier between.
+class policy_host::bracket {
+  public:
+    bracket(policy_host& h, policy_seat& s) noexcept : host_(h), seat_(s) {
+        store_lightly(seat_.inside, 1);
+        if (__builtin_expect(host_.swapping_.load(std::memory_order_acquire), 0))
+            host_.enter_slowly(seat_);
+    }
+    ~bracket() {
+        store_lightly(seat_.inside, 0);
+        if (__builtin_expect(host_.swapping_.load(std::memory_order_relaxed), 0)) host_.ring();
+    }
+    bracket(const bracket&) = delete;
+    bracket& operator=(const bracket&) = delete;
+
+  private:
+    policy_host& host_;
+    policy_seat& seat_;
+};
+
+// Who is no server, one at a time. In a section, if it is a worker.
+class policy_host::outside_bracket {
+  public:
+    explicit outside_bracket(policy_host& h) noexcept : host_(h), hold_(h.outside_lock_) {
+        for (;;) {
+            // P2
+            host_.outside_.store(1, std::memory_order_seq_cst);
+            if (!host_.swapping_.load(std::memory_order_seq_cst)) return;
+            host_.outside_.store(0, std::memory_order_seq_cst);
+            host_.ring();
+            while (host_.swapping_.load(std::memory_order_acquire))
+                futex_wait(host_.swapping_, 1, 0);
+        }
+    }
+    ~outside_bracket() {
+        host_.outside_.store(0, std::memory_order_seq_cst);
+        if (host_.swapping_.load(std::memory_order_seq_cst)) host_.ring();
+    }
+
+  private:
+    policy_host& host_;
+    guard hold_;
+};
+
+}  // namespace umcg::detail
+
+#endif

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT
+//
+// The tick: what the server thread does beside a running worker, so that neither the tasks behind
+// it nor timers wait for longer than two slices. Shared things only: the executor is the worker.
+// docs/runtime.md has the states and what the end of a slice can meet; R8 and R9 are the pairs
+// here.
+#include <cerrno>
+
+#include "core.hpp"
+#include "light_barrier.hpp"
+
+namespace umcg::detail {
+
+bool server::others_wait() const noexcept {
+    // completions are among those: nobody else looks for them
+    return owner.policy.depth_from_outside(index) || inbox_.load(std::memory_order_seq_cst) ||
+           arrivals_.load(std::memory_order_seq_cst) || (io && io->unattended());
+}
+
+// The executor, in a section: the server thread is to look within a slice.
+void server::begin_ticks() noexcept {
+    if (this_server() == this || ticking_.exchange(true, std::memory_order_seq_cst)) return;
+    const int err =
+        umcg_kick(0, static_cast<pid_t>(__atomic_load_n(&kernel->tid, __ATOMIC_RELAXED)));
+    if (err && err != -ESRCH) die("umcg_kick", err);
+}
+
+// ---- the server thread, beside a worker ----
+
+// We could not wait with entries on them. The executor takes them as it takes its inbox.
+void server::pass_on_lists() noexcept {
+    if (!umcg_has_news(kernel)) return;
+    umcg_news news;
+    umcg_take(kernel, &news);
+    while (umcg_task* w = umcg_next_blocked(&news))
+        if ((umcg_state(w) & UMCG_TASK_MASK) == UMCG_TASK_BLOCKED)
+            late_blocks_.fetch_add(1, std::memory_order_relaxed);
+    bool any = false;
+    while (umcg_task* k = umcg_next_runnable(&news)) {
+        worker* w = worker_of(k);
+        w->next_spare = arrivals_.load(std::memory_order_relaxed);
+        while (!arrivals_.compare_exchange_weak(w->next_spare, w, std::memory_order_seq_cst,
+                                                std::memory_order_relaxed)) {
+        }
+        any = true;
+    }
+    // R9
+    if (any) __atomic_fetch_and(&kernel->user_flags, ~UMCG_UF_QUIET, __ATOMIC_SEQ_CST);
+}
+
+void server::watch() noexcept {
+    pass_on_lists();
+    const uint32_t tid = __atomic_load_n(&kernel->running_tid, __ATOMIC_RELAXED);
+    if (!slice_.load(std::memory_order_relaxed) || !tid || !others_wait()) {
+        watched_tid_ = 0;
+        return;
+    }
+    // whoever has been switched to since is another one
+    const uint64_t switches = __atomic_load_n(&counters_.switches, __ATOMIC_RELAXED) +
+                              __atomic_load_n(&counters_.hand_overs, __ATOMIC_RELAXED);
+    const uint64_t now = now_ns();
+    if (tid != watched_tid_ || switches != watched_switches_) {
+        watched_tid_ = tid;
+        watched_switches_ = switches;
+    } else if (now < look_at_) {
+        return;
+    } else if (owner.policy.tick(index, slice_.load(std::memory_order_relaxed))) {
+        // it may have stopped by itself, or gone
+        const int err = umcg_kick(0, static_cast<pid_t>(tid));
+        if (err && err != -EAGAIN && err != -ESRCH) die("umcg_kick", err);
+    }
+    look_at_ = now + slice_.load(std::memory_order_relaxed);
+}
+
+void server::set_wake_on_runnable(bool on) noexcept {
+    const uint32_t now = __atomic_load_n(&kernel->user_flags, __ATOMIC_RELAXED);
+    if (!(now & UMCG_UF_WAKE_ON_RUNNABLE) == !on) return;
+    if (on)
+        __atomic_fetch_or(&kernel->user_flags, UMCG_UF_WAKE_ON_RUNNABLE, __ATOMIC_SEQ_CST);
+    else
+        __atomic_fetch_and(&kernel->user_flags, ~UMCG_UF_WAKE_ON_RUNNABLE, __ATOMIC_SEQ_CST);
+}
+
+// Right before the server's wait. When to look next; `never`: nobody has to be looked after.
+uint64_t server::next_look() noexcept {
+    const uint64_t slice = slice_.load(std::memory_order_relaxed);
+    if (!slice) return timer_heap::never;
+    const bool beside = __atomic_load_n(&kernel->running_tid, __ATOMIC_SEQ_CST) != 0;
+    const bool runs = beside || __atomic_load_n(&kernel->next_tid, __ATOMIC_SEQ_CST) != 0;
+    bool tick = runs && others_wait();
+    if (!tick && ticking_.load(std::memory_order_relaxed)) {
+        // R8. Where nobody runs there is nobody to be seen by
+        if (beside && !light_barriers) {
+            tick = true;
+        } else {
+            ticking_.store(false, std::memory_order_seq_cst);
+            if (beside) heavy_barrier();
+            tick = runs && others_wait();
+        }
+    }
+    if (tick) ticking_.store(true, std::memory_order_seq_cst);
+    set_wake_on_runnable(!tick);
+    if (!tick) {
+        watched_tid_ = 0;
+        return timer_heap::never;
+    }
+    // dispatched now, or it has just begun to matter
+    if (!watched_tid_ || !beside) {
+        if (!beside) watched_tid_ = 0;
+        look_at_ = now_ns() + slice;
+    }
+    return look_at_;
+}
+
+}  // namespace umcg::detail

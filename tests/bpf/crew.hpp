@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT
+// Servers that run their workers first come, first served, and count what they are told. The
+// workers are plain threads with plain blocking calls.
+#pragma once
+
+#include <gtest/gtest.h>
+#include <umcg/umcg.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "peek.h"
+
+struct Worker {
+    umcg_task* task = umcg_task_alloc();
+    std::thread thread;
+    uint64_t told_blocked = 0;   // entries of the blocked list, its last one not counted
+    uint64_t told_runnable = 0;  // entries of the runnable list
+    umcg_bpf_slot counts{};      // the program's own, at the end
+    uint32_t seq = 0;            // of the task, at the end of the body
+};
+
+// One server with its workers; run() is the server thread and returns when all have exited.
+class Crew {
+  public:
+    using Body = std::function<void(Worker&)>;
+
+    void add(Body body) {
+        workers_.push_back(std::make_unique<Worker>());
+        by_task_[workers_.back()->task] = workers_.back().get();
+        bodies_.push_back(std::move(body));
+    }
+
+    const std::vector<std::unique_ptr<Worker>>& workers() const { return workers_; }
+    umcg_task* server() const { return server_; }
+
+    // Something to do for every entry of the blocked list, oldest first.
+    std::function<void(Worker&)> on_block;
+
+    void run() {
+        server_ = umcg_task_alloc();
+        ASSERT_EQ(umcg_register(server_, UMCG_REG_SERVER), 0);
+        for (size_t i = 0; i < workers_.size(); i++) {
+            workers_[i]->thread = std::thread([this, i] { work(*workers_[i], bodies_[i]); });
+        }
+        size_t live = workers_.size();
+        while (live) {
+            take(&live);
+            if (!live) break;
+            if (!server_->next_tid && !queue_.empty()) {
+                server_->next_tid = queue_.front()->task->tid;
+                queue_.pop_front();
+            }
+            const int err = umcg_wait(0, 0);
+            ASSERT_TRUE(!err || err == -EAGAIN || err == -EINTR) << err;
+        }
+        for (auto& w : workers_) {
+            w->thread.join();
+            umcg_task_free(w->task);
+        }
+        ASSERT_EQ(umcg_unregister(server_), 0);
+        umcg_task_free(server_);
+    }
+
+  private:
+    void work(Worker& w, const Body& body) {
+        w.task->server_tid = server_->tid;
+        if (umcg_register(w.task, UMCG_REG_WORKER)) _exit(101);
+        body(w);
+        w.seq = w.task->seq;
+        if (const umcg_bpf_slot* slot = peek_slot(w.task)) w.counts = *slot;
+        const pid_t server = static_cast<pid_t>(server_->tid);
+        if (umcg_unregister(w.task)) _exit(102);
+        done_++;
+        umcg_kick(0, server);  // -ESRCH if it has seen this one, too
+    }
+
+    Worker& of(umcg_task* task) { return *by_task_.at(task); }
+
+    void take(size_t* live) {
+        umcg_news news;
+        umcg_take(server_, &news);
+        std::deque<Worker*> oldest_first;
+        while (umcg_task* t = umcg_next_blocked(&news)) oldest_first.push_front(&of(t));
+        for (Worker* w : oldest_first) {
+            w->told_blocked++;
+            if (on_block) on_block(*w);
+        }
+        oldest_first.clear();
+        while (umcg_task* t = umcg_next_runnable(&news)) oldest_first.push_front(&of(t));
+        for (Worker* w : oldest_first) {
+            w->told_runnable++;
+            queue_.push_back(w);
+        }
+        *live = workers_.size() - done_.load();
+    }
+
+    std::vector<std::unique_ptr<Worker>> workers_;
+    std::unordered_map<umcg_task*, Worker*> by_task_;
+    std::vector<Body> bodies_;
+    std::deque<Worker*> queue_;
+    umcg_task* server_ = nullptr;
+    std::atomic<size_t> done_{0};
+};
+
+// These tests need the privilege to load programs; without it they say so and are skipped.
+#define REQUIRE_BPF()                                        \
+    if (const char* why = peek_why_not()) {                  \
+        GTEST_SKIP() << "the bpf backend does not work here: " << why; \
+    }

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: MIT
+//
+// A fifo plugin that commits one sin, SIN, after a while. Built once for each.
+#include <umcg/policy.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <ctime>
+
+namespace {
+
+enum sin { none, lost, doubled, foreign, unmapped, other_server, hangs, sleeps, crashes, aborts, throws,
+           starves, bad_server, hangs_in_enqueue, crashes_in_init, refuses_init };
+constexpr sin committed = SIN;
+constexpr uint64_t after = 300;  // picks
+
+struct task {
+    umcg_policy_task* next;
+};
+struct server {
+    umcg_policy_task* head;
+    umcg_policy_task* tail;
+    umcg_policy_task* last;    // picked
+    umcg_policy_task* victim;  // who is lost, or never has a turn while there is another
+    uint64_t picks;
+    size_t n;
+};
+
+task& data(umcg_policy_task* t) { return *reinterpret_cast<task*>(t->data); }
+server& at(umcg_policy* p, uint32_t s) { return *static_cast<server*>(umcg_policy_server(p, s)); }
+
+[[noreturn]] void hang() {
+    for (;;) asm volatile("");
+}
+
+int init(umcg_policy* p) {
+    if (committed == crashes_in_init) *static_cast<volatile int*>(nullptr) = 1;
+    if (committed == refuses_init) {
+        p->host->log(p, UMCG_POLICY_LOG_ERROR, "it does not want to");
+        return -22;
+    }
+    return 0;
+}
+
+void enqueue(umcg_policy* p, uint32_t s, umcg_policy_task* t, umcg_enqueue_reason) {
+    server& q = at(p, s);
+    if (committed == hangs_in_enqueue && q.picks > after) hang();
+    if (committed == aborts && q.picks > after) abort();
+    if (q.picks > after && !q.victim) {
+        q.victim = t;
+        if (committed == lost) return;
+    }
+    data(t).next = nullptr;
+    if (q.n++)
+        data(q.tail).next = t;
+    else
+        q.head = t;
+    q.tail = t;
+}
+
+umcg_policy_task* take(server& q) {
+    if (!q.n) return nullptr;
+    umcg_policy_task* t = q.head;
+    if (committed == starves && t == q.victim && q.n > 1) {
+        umcg_policy_task* second = data(t).next;
+        data(t).next = data(second).next;
+        if (q.tail == second) q.tail = t;
+        q.n--;
+        return second;
+    }
+    q.n--;
+    q.head = data(t).next;
+    return t;
+}
+
+void dequeue(umcg_policy* p, uint32_t s, umcg_policy_task* t) {
+    server& q = at(p, s);
+    umcg_policy_task* before = nullptr;
+    for (umcg_policy_task* i = q.head; i != t; i = data(i).next) before = i;
+    q.n--;
+    (before ? data(before).next : q.head) = data(t).next;
+    if (q.tail == t) q.tail = before;
+}
+
+umcg_policy_task* pick(umcg_policy* p, uint32_t s, uint64_t*) {
+    server& q = at(p, s);
+    q.picks++;
+    if (q.picks > after) {
+        switch (committed) {
+        case doubled: if (q.last) return q.last; break;
+        case foreign: {
+            alignas(64) static char other[512];
+            return reinterpret_cast<umcg_policy_task*>(other);
+        }
+        case unmapped: return reinterpret_cast<umcg_policy_task*>(0x10000);
+        case other_server:
+            for (uint32_t i = 0; i < p->n_servers; i++)
+                if (i != s && at(p, i).n) return at(p, i).head;
+            break;
+        case hangs: hang();
+        case sleeps: {
+            timespec long_time = {1000, 0};
+            while (nanosleep(&long_time, nullptr)) asm volatile("");
+            break;
+        }
+        case crashes: *static_cast<volatile int*>(nullptr) = 1; break;
+        case throws: throw 1;
+        default: break;
+        }
+    }
+    q.last = take(q);
+    return q.last;
+}
+
+uint32_t select(umcg_policy* p, umcg_policy_task* t, uint32_t, umcg_enqueue_reason) {
+    if (committed == bad_server && t->id > after) return p->n_servers + 5;
+    return static_cast<uint32_t>(t->id) % p->n_servers;
+}
+
+size_t dump(umcg_policy* p, char* text, size_t size) {
+    strncpy(text, "what the sinner says of itself", size - 1);
+    text[size - 1] = 0;
+    (void)p;
+    return strlen(text);
+}
+
+constexpr umcg_policy_ops make() {
+    umcg_policy_ops ops = {};
+    ops.size = sizeof(ops);
+    ops.major = UMCG_POLICY_MAJOR;
+    ops.minor = UMCG_POLICY_MINOR;
+    ops.name = "sinner";
+    ops.server_size = sizeof(server);
+    ops.task_size = sizeof(task);
+    ops.init = init;
+    ops.select = select;
+    ops.enqueue = enqueue;
+    ops.dequeue = dequeue;
+    ops.pick = pick;
+    ops.dump = dump;
+#ifdef WRONG_MAJOR
+    ops.major = UMCG_POLICY_MAJOR + 1;
+#endif
+#ifdef SHORT_TABLE
+    ops.size = 40;
+#endif
+#ifdef NEWER_MINOR
+    ops.size = sizeof(ops) + 64;
+    ops.minor = UMCG_POLICY_MINOR + 1;
+#endif
+    return ops;
+}
+struct {
+    umcg_policy_ops ops = make();
+    void* more[8] = {};  // of a newer version
+} const table;
+
+}  // namespace
+
+#ifndef NO_SYMBOL
+UMCG_POLICY_EXPORT(table.ops)
+#endif
