@@ -17,9 +17,11 @@ using Away = Guest;
 
 std::atomic<int> handled;
 
-// A worker whose signal stack faults for as long as the test wants.
+// A worker whose signal stack (16 pages; one more is left over) faults for as
+// long as the test wants.
 struct OnMissingStack {
-    MissingPages stack{16};
+    static constexpr size_t kBytes = 16 * MissingPages::kPage;
+    MissingPages stack{17};
     Handler handler{SIGUSR1, [](int) { handled++; }, SA_ONSTACK};
     Group g;
     std::atomic<int> steps{0};
@@ -28,7 +30,7 @@ struct OnMissingStack {
     void start() {
         handled = 0;
         w = &g.worker([this](Worker& me) {
-            stack_t ss = {stack.page(), 0, stack.size()};
+            stack_t ss = {stack.page(), 0, kBytes};
             EXPECT_EQ(sigaltstack(&ss, nullptr), 0);
             EXPECT_EQ(me.yield(), 0);
             steps++;
@@ -146,13 +148,17 @@ TEST_F(Away, Race) {
     handled = 0;
     std::atomic<bool> stop{false};
     std::thread filler([&] {
-        while (!stop) {
-            t.stack.fault();
+        // The page behind the stack tells it to end: it may be filling still for
+        // an earlier fault when the last round is over.
+        const auto end = uint64_t(t.stack.page(16));
+        for (uint64_t at = 0; at != end;) {
+            at = t.stack.fault();
+            if (at == end) t.stack.fill(t.stack.page(16));
             for (size_t i = 0; i < 16; i++) t.stack.fill(t.stack.page(i));
         }
     });
     t.w = &t.g.worker([&](Worker& me) {
-        stack_t ss = {t.stack.page(), 0, t.stack.size()};
+        stack_t ss = {t.stack.page(), 0, t.kBytes};
         EXPECT_EQ(sigaltstack(&ss, nullptr), 0);
         while (!stop) {
             t.steps++;
@@ -183,8 +189,7 @@ TEST_F(Away, Race) {
         ASSERT_EQ(handled, i + 1);
     }
     stop = true;
-    for (size_t p = 0; p < 16; p++) t.stack.drop(p);
-    std::thread([&] { *static_cast<volatile char*>(t.stack.page()) = 1; }).join();
+    std::thread([&] { *static_cast<volatile char*>(t.stack.page(16)) = 1; }).join();
     filler.join();
     RecordProperty("aways", aways);
 }
