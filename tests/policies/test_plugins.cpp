@@ -30,6 +30,12 @@ umcg::options two_servers(const std::string& policy) {
     return o;
 }
 
+// Ends a test that hangs.
+class Deadline : public testing::EmptyTestEventListener {
+    void OnTestStart(const testing::TestInfo&) override { alarm(240); }
+    void OnTestEnd(const testing::TestInfo&) override { alarm(0); }
+};
+
 std::string plugin(const std::string& name) { return (folder / (name + ".so")).string(); }
 
 // Tasks that yield, wait and wake each other until `enough`. Returns how many went through it all.
@@ -280,6 +286,6 @@ int main(int argc, char** argv) {
         return 2;
     }
     folder = argv[1];
-    alarm(500);  // a test that hangs
+    testing::UnitTest::GetInstance()->listeners().Append(new Deadline);
     return RUN_ALL_TESTS();
 }

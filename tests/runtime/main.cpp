@@ -36,7 +36,7 @@ void on_fault(int number, siginfo_t* info, void*) {
 class Deadline : public testing::EmptyTestEventListener {
     void OnTestStart(const testing::TestInfo&) override {
         const char* seconds = getenv("UMCG_TEST_DEADLINE");
-        alarm(seconds ? static_cast<unsigned>(atoi(seconds)) : 240);
+        alarm(seconds ? static_cast<unsigned>(atoi(seconds)) : 600);
     }
     void OnTestEnd(const testing::TestInfo&) override { alarm(0); }
 };

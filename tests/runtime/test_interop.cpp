@@ -217,7 +217,8 @@ TEST_P(Interop, ExceptionMigratesBetweenWorkers) {
     std::vector<umcg::task<void>> throwing;
     for (int i = 0; i < 8; i++)
         throwing.push_back(rt.spawn([&, i] {
-            for (int r = 0; r < rounds; r++) {
+            // how often it moves depends on who is quick: until some have
+            for (int r = 0; r < rounds || !migrated; r++) {
                 try {
                     try {
                         throw std::runtime_error(std::to_string(i));
@@ -241,7 +242,6 @@ TEST_P(Interop, ExceptionMigratesBetweenWorkers) {
     enough = true;
     for (auto& p : pipes) p.put();
     for (auto& t : all) t.join();
-    EXPECT_GT(migrated, 0) << "the test has shown nothing";
 }
 
 // The same in the middle of unwinding, in a destructor that waits; and an exception that is kept and
@@ -331,8 +331,8 @@ TEST_P(Interop, ThreadLocalInThreadTasks) {
                     for (int r = 0; r < 50; r++) {
                         if (r % 4 == 0)
                             umcg::sleep_for(20us);
-                        else if (r % 4 == 1)
-                            usleep(20);
+                        else if (r % 4 == 1 && usleep(20))
+                            errno = i;  // EINTR, where workers are stopped by a signal
                         else if (r % 4 == 2)
                             std::lock_guard hold(m);
                         else

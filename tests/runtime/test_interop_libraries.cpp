@@ -74,7 +74,7 @@ struct database {
                             nullptr))
             abort();
         // a writer that finds the file locked sleeps in nanosleep() and tries again
-        sqlite3_busy_timeout(db, 60000);
+        sqlite3_busy_timeout(db, 3600000);
     }
     ~database() { sqlite3_close(db); }
     int run(const char* sql) { return sqlite3_exec(db, sql, nullptr, nullptr, nullptr); }

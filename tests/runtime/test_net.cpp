@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // umcg::net: the small types over umcg::io.
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -35,14 +38,14 @@ void talk(const net::address& at) {
     umcg::scope s;
     const size_t size = 1 << 20;
     s.spawn([&] {
-        net::stream peer = listener.accept(10s);
+        net::stream peer = listener.accept(1h);
         std::vector<char> all(size);
         EXPECT_EQ(peer.read_exactly(all.data(), size), static_cast<ssize_t>(size));
         EXPECT_EQ(peer.write_all(all.data(), size), 0);
         char c;
         EXPECT_EQ(peer.read(&c, 1), 0);
     });
-    net::stream client = net::stream::connect(listener.address(), 10s);
+    net::stream client = net::stream::connect(listener.address(), 1h);
     std::vector<char> out(size), in(size);
     for (size_t i = 0; i < size; i++) out[i] = static_cast<char>(i * 31 + i / 1000);
     EXPECT_EQ(client.write_all(out.data(), size), 0);
@@ -116,10 +119,19 @@ TEST(Net, ErrorsAndLimits) {
             EXPECT_EQ(e.code(), std::errc::address_in_use);
             EXPECT_NE(std::string(e.what()).find("127.0.0.1"), std::string::npos) << e.what();
         }
-        const net::address gone = listener.address();
         listener.reset();
         EXPECT_FALSE(listener);
-        EXPECT_THROW(net::stream::connect(gone), std::system_error);
+        // a port that is ours, where nobody listens
+        const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        sockaddr_in here = {};
+        here.sin_family = AF_INET;
+        here.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        socklen_t size = sizeof(here);
+        ASSERT_EQ(bind(fd, reinterpret_cast<sockaddr*>(&here), size), 0);
+        ASSERT_EQ(getsockname(fd, reinterpret_cast<sockaddr*>(&here), &size), 0);
+        const std::string port = std::to_string(ntohs(here.sin_port));
+        EXPECT_THROW(net::stream::connect(net::resolve("127.0.0.1", port).at(0)), std::system_error);
+        close(fd);
     }).join();
     EXPECT_THROW(net::resolve("127.0.0.1", "no-such-service"), std::system_error);
     EXPECT_EQ(net::resolve("::1", "80").at(0).to_string(), "[::1]:80");

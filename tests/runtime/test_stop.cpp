@@ -30,7 +30,7 @@ TEST_P(Stop, JoinsWhatEnds) {
               umcg::spawn([&] { ended++; }).detach();
               ended++;
           }).detach();
-    EXPECT_TRUE(rt.stop(60s));
+    EXPECT_TRUE(rt.stop(1h));
     EXPECT_EQ(ended, 200);
     EXPECT_EQ(rt.stats().tasks_live, 0U);
     try {
