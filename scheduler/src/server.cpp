@@ -404,7 +404,8 @@ void server::wait() noexcept {
 
 // A worker in the middle of its task, which goes on where it is.
 void server::dispatch_bound() noexcept {
-    task_body* t = next(false);
+    // where all are bound whoever the policy picks can go on by itself
+    task_body* t = next(n_bound_ == depth(), false);
     disarm();
     settle(false);
     dispatching_ = t->bound;

@@ -402,4 +402,45 @@ TEST_P(Preempt, Storm) {
     close(fd[1]);
 }
 
+// All that is queued was stopped in the middle of something: the policy decides among these, too. Who has the
+// earliest deadline goes on each time that it was stopped itself, and the others stay where they are.
+TEST(PreemptPolicy, DecidesAmongTheStopped) {
+    umcg::options o;
+    o.servers = 1;
+    o.policy = "deadline";
+    o.slice = 1ms;
+    o.guard = umcg::stack_guard::when_possible;
+    umcg::runtime rt(o);
+    std::atomic<bool> end{false};
+    std::atomic<uint64_t> progress{0};
+    std::atomic<int> begun{0};
+    const auto hog = [&] {
+        begun++;
+        while (!end) {
+            burn();
+            progress++;
+        }
+    };
+    const auto now = umcg::clock::now();
+    auto last = rt.spawn(hog, {.deadline = now + 2h});
+    while (begun < 1) std::this_thread::yield();
+    auto second = rt.spawn(hog, {.deadline = now + 1h});
+    while (begun < 2) std::this_thread::yield();
+    auto first = rt.spawn(
+        [&] {
+            const auto stopped_until = [&](uint64_t n) {
+                while (rt.stats().preemptions < n) burn();
+                return n;
+            };
+            const uint64_t n = stopped_until(rt.stats().preemptions + 2);
+            const uint64_t before = progress;
+            stopped_until(n + 10);
+            const uint64_t made = progress - before;
+            end = true;
+            return made;
+        },
+        {.deadline = now + 30min});
+    EXPECT_EQ(first.join(), 0U);
+}
+
 }  // namespace
