@@ -124,7 +124,7 @@ class two_level {
         q.depth.store(q.depth.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
     }
 
-    uint64_t slice_ = 100'000;
+    uint64_t slice_ = 20'000;
     uint64_t long_slice_ = 1'000'000;
     uint64_t every_ = 64;
     std::atomic<unsigned> turn_{0};
