@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Builds the rivals of bench/runtime into DIR, those whose Debian packages are here."""
+"""Builds the rivals of bench/runtime and bench/policies into DIR, those whose Debian packages are here."""
 
 import os
 import shutil
@@ -8,6 +8,7 @@ import sys
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 RUNTIME = os.path.join(os.path.dirname(HERE), "runtime")
+POLICIES = os.path.join(os.path.dirname(HERE), "policies")
 CRATES = "/usr/share/cargo/registry"
 CXX = ["c++", "-std=gnu++20", "-O2", "-g", "-Wall", "-Wextra", "-pthread", f"-I{RUNTIME}"]
 
@@ -18,7 +19,7 @@ def newer(target):
         return False
     made = os.path.getmtime(target)
     return all(os.path.getmtime(os.path.join(where, name)) <= made
-               for folder in (HERE, RUNTIME) for where, _, names in os.walk(folder) for name in names
+               for folder in (HERE, RUNTIME, POLICIES) for where, _, names in os.walk(folder) for name in names
                if name.endswith((".h", ".hpp", ".cpp", ".go", ".rs", ".toml")))
 
 
@@ -57,6 +58,15 @@ def tokio(out):
     shutil.copy2(os.path.join(copy, "target", "release", "tokio-bench"), out)
 
 
+def load_threads(out):
+    run(CXX + [f"-I{POLICIES}", os.path.join(HERE, "load_threads.cpp"), "-o", out, "-llmdb"])
+
+
+def load_go(out):
+    cache = os.path.join(os.path.dirname(out), "go-cache")
+    run(["go", "build", "-o", out, os.path.join(HERE, "load_go", "main.go")], GO111MODULE="off", GOFLAGS="", GOCACHE=cache)
+
+
 # name, function, its packages, a file that is there when they are
 PEERS = (
     ("threads", threads, "build-essential", None),
@@ -64,18 +74,23 @@ PEERS = (
     ("go", go, "golang-go", "/usr/bin/go"),
     ("tokio", tokio, "librust-tokio-dev rustc cargo", "/usr/bin/cargo"),
 )
+# Those of bench/policies
+LOAD_PEERS = (
+    ("threads", load_threads, "build-essential liblmdb-dev", "/usr/include/lmdb.h"),
+    ("go", load_go, "golang-go", "/usr/bin/go"),
+)
 
 
-def build(folder):
+def build(folder, peers=PEERS):
     """{name: program}, and a line for each that is missing."""
     folder = os.path.abspath(folder)
     os.makedirs(folder, exist_ok=True)
     found, missing = {}, []
-    for name, make, packages, sign in PEERS:
+    for name, make, packages, sign in peers:
         if sign and not os.path.exists(sign) or name == "tokio" and not os.path.isdir(CRATES):
             missing.append(f"{name}: not installed (Debian packages: {packages})")
             continue
-        out = os.path.join(folder, name)
+        out = os.path.join(folder, make.__name__)
         if not newer(out):
             print(f"bench: building {name} ...", file=sys.stderr)
             make(out)
