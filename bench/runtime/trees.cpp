@@ -7,6 +7,12 @@
 
 namespace {
 
+umcg::options for_trees() {
+    umcg::options o = with_servers(2);
+    o.policy = "work_stealing:spawned=newest";  // in depth; the default walks them in breadth
+    return o;
+}
+
 // Each task has ten children, down to `leaves` leaves; every one gives the sum of its children.
 long sum(long number, long leaves) {
     if (leaves <= 1) return number;
@@ -31,7 +37,7 @@ long fibonacci(long n) {
 
 // n leaves, a power of ten; the figure is of the whole tree.
 void skynet(long n) {
-    umcg::runtime rt(with_servers(2));
+    umcg::runtime rt(for_trees());
     const bench::stopwatch watch;
     const long total = rt.spawn([n] { return sum(0, n); }).join();
     watch.report(1);
@@ -40,7 +46,7 @@ void skynet(long n) {
 
 // One spawn and one call at each node; the figure is of the whole tree.
 void fib(long n) {
-    umcg::runtime rt(with_servers(2));
+    umcg::runtime rt(for_trees());
     const bench::stopwatch watch;
     const long result = rt.spawn([n] { return fibonacci(n); }).join();
     watch.report(1);

@@ -94,24 +94,11 @@ void init_backend(std::string name) {
     fail(-err, ("umcg: backend '" + (name.empty() ? "auto" : name) + "' cannot be used; " + why.c_str()).c_str());
 }
 
-// Of each server the CPU that its last level of cache is named after: the first that shares it.
-std::vector<uint32_t> domains_of(const options& opts) {
-    std::vector<uint32_t> domains;
-    for (unsigned i = 0; i < opts.servers; i++) {
-        const std::string cpu = std::to_string(opts.cpus[i % opts.cpus.size()]);
-        uint32_t domain = 0;
-        for (int level = 3; level >= 2; level--) {
-            const std::string path = "/sys/devices/system/cpu/cpu" + cpu + "/cache/index" +
-                                     std::to_string(level) + "/shared_cpu_list";
-            FILE* f = fopen(path.c_str(), "re");
-            if (!f) continue;
-            const bool found = fscanf(f, "%u", &domain) == 1;
-            fclose(f);
-            if (found) break;
-        }
-        domains.push_back(domain);
-    }
-    return domains;
+// Where its servers are.
+topology topology_of(const options& opts) {
+    std::vector<int> cpus;
+    for (unsigned i = 0; i < opts.servers; i++) cpus.push_back(opts.cpus[i % opts.cpus.size()]);
+    return topology(cpus);
 }
 
 // The calling thread, not yet registered, is to serve `s`.
@@ -246,7 +233,8 @@ void core::worker_known(int err) noexcept {
 
 core::core(options o)
     : opts(checked(std::move(o))),
-      policy(*this, opts.servers, domains_of(opts)),
+      places(topology_of(opts)),
+      policy(*this, opts.servers, places.domains()),
       stacks(opts.stack_size, opts.guard, sizeof(task_body)),
       larger(opts.guard, sizeof(task_body)) {
     init_backend(opts.backend);

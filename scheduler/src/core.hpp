@@ -20,6 +20,7 @@
 #include "ring.hpp"
 #include "stack.hpp"
 #include "timer.hpp"
+#include "topology.hpp"
 
 namespace umcg::detail {
 
@@ -243,6 +244,7 @@ class core {
     void put_thread_task(task_body& t) noexcept;
 
     const options opts;
+    const topology places;
     policy_host policy;
     stack_pool stacks;
     large_stacks larger;

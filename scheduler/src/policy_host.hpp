@@ -112,9 +112,6 @@ class policy_host {
     // P3: a call has begun.
     void call_begun() noexcept;
 
-    // Of the servers with the same number each is near the others.
-    uint32_t domain(unsigned s) const noexcept { return domains_[s]; }
-
     // ---- not in a section; blocks ----
     std::string name();
     std::string report();

@@ -34,13 +34,11 @@ uint32_t tid_of(const worker& w) noexcept {
 server* this_server() noexcept { return executing; }
 
 server::server(core& o, unsigned i, int c)
-    : owner(o), index(i), cpu(c), slice_(static_cast<uint64_t>(o.opts.slice.count())) {
-    const unsigned n = o.opts.servers;
-    for (bool near : {true, false})
-        for (unsigned k = 1; k < n; k++)
-            if ((o.policy.domain((i + k) % n) == o.policy.domain(i)) == near)
-                victims_.push_back((i + k) % n);
-}
+    : owner(o),
+      index(i),
+      cpu(c),
+      victims_(o.places.others(i)),
+      slice_(static_cast<uint64_t>(o.opts.slice.count())) {}
 
 size_t server::depth() noexcept { return owner.policy.depth(index); }
 
@@ -201,8 +199,9 @@ void server::call_thieves(enqueue_reason reason) noexcept {
     if (!owner.n_hungry.load(std::memory_order_seq_cst)) return;
     // who is idle, rather than who will be if his task blocks
     for (const bool idle : {true, false}) {
-        for (auto& s : owner.servers) {
-            if (s.get() == this || !s->hungry_.load(std::memory_order_seq_cst)) continue;
+        for (unsigned near : victims_) {
+            server* s = owner.servers[near].get();
+            if (!s->hungry_.load(std::memory_order_seq_cst)) continue;
             if (idle && !(umcg_state(s->kernel) & UMCG_TF_IDLE)) continue;
             if (!s->hungry_.exchange(false, std::memory_order_seq_cst)) continue;
             owner.n_hungry.fetch_sub(1, std::memory_order_seq_cst);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Per server the spawned tasks, newest first, in turn with the others, oldest first; who has nothing
-// takes the oldest movable task of another. See README.md.
+// A queue per server and a slot for the task that its running task has woken or spawned last; who has
+// nothing takes the oldest movable task of another. See README.md.
 #ifndef UMCG_POLICIES_WORK_STEALING_HPP
 #define UMCG_POLICIES_WORK_STEALING_HPP
 
@@ -10,27 +10,44 @@
 #include <umcg/policy.hpp>
 
 #include "../../src/owner_lock.hpp"
+#include "../options.hpp"
 
 namespace umcg::policies {
 
 class work_stealing {
   public:
     static constexpr const char* name = "work_stealing";
-    static constexpr const char* description = "a queue per server, idle servers steal";
+    static constexpr const char* description =
+        "a queue per server, idle servers steal (spawned=newest: trees of tasks in depth)";
+    // How often the slot goes before a queue that is not empty.
+    static constexpr unsigned slot_budget = 4;
+
     struct task {
         policy_link<task> link;
-        bool fresh;  // which list it is on
+        bool local;  // select() was asked by a server, which has its data at hand
+        enum : unsigned char { in_queue, in_slot, in_fresh } where;
     };
     struct alignas(64) server {
-        detail::owner_lock lock;    // thieves visit
-        policy_queue<task> fresh;   // spawned, newest first; under the lock, like all below
-        policy_queue<task> others;  // oldest first
+        detail::owner_lock lock;   // thieves visit
+        task* slot = nullptr;      // under the lock, like all below
+        policy_queue<task> queue;  // oldest first
+        policy_queue<task> fresh;  // spawned=newest: those spawned here, newest first
+        unsigned slots_in_row = 0;
         unsigned turn = 0;
         std::atomic<size_t> depth{0};  // written under the lock
     };
 
+    int init(umcg_policy& p) noexcept {
+        return each_option(p, [&](std::string_view key, std::string_view value) {
+            if (key != "spawned") return bad_option(p, key, "there is no such one; there is spawned");
+            newest_ = value == "newest";
+            if (newest_ || value == "oldest") return 0;
+            return bad_option(p, value, "who goes first of those that were spawned: oldest or newest");
+        });
+    }
     unsigned select(umcg_policy& p, umcg_policy_task& t, unsigned waker,
                     umcg_enqueue_reason reason) noexcept {
+        task_data<work_stealing>(t).local = waker != UMCG_POLICY_NO_SERVER;
         if (waker != UMCG_POLICY_NO_SERVER) return waker;
         if (reason == UMCG_ENQUEUE_SPAWN)
             return turn_.fetch_add(1, std::memory_order_relaxed) % p.n_servers;
@@ -39,12 +56,20 @@ class work_stealing {
     void enqueue(umcg_policy& p, unsigned s, umcg_policy_task& t, umcg_enqueue_reason reason) noexcept {
         server& q = server_data<work_stealing>(p, s);
         task& d = task_data<work_stealing>(t);
-        d.fresh = reason == UMCG_ENQUEUE_SPAWN;
+        // asked for those two reasons only, and for tasks that are bound to a worker not at all
+        const bool local = d.local && reason <= UMCG_ENQUEUE_WAKE;
+        d.local = false;
         q.lock.lock();
-        if (d.fresh)
+        if (!local) {
+            put(q, d);
+        } else if (newest_ && reason == UMCG_ENQUEUE_SPAWN) {
+            d.where = task::in_fresh;
             q.fresh.push_front(d);
-        else
-            q.others.push_back(d);
+        } else {
+            if (q.slot) put(q, *q.slot);
+            d.where = task::in_slot;
+            q.slot = &d;
+        }
         // R3 in docs/runtime.md: before the runtime looks for hungry servers
         detail::store_lightly(q.depth, q.depth.load(std::memory_order_relaxed) + 1);
         q.lock.unlock();
@@ -60,14 +85,14 @@ class work_stealing {
         // only the owner adds: what it does not see now was stolen
         if (!q.depth.load(std::memory_order_relaxed)) return nullptr;
         q.lock.lock();
-        // in turns while there are both, so that neither list waits for the other to end
-        const unsigned turn = q.turn++;
-        task* t = turn % 2 ? q.others.front() : q.fresh.front();
-        if (!t) t = q.others.empty() ? q.fresh.front() : q.others.front();
-        if (t) {
-            if (t->fresh && turn % oldest_every < 2) t = q.fresh.back();
-            take(q, *t);
+        task* t = q.slot;
+        if (t && (q.slots_in_row < slot_budget || (q.queue.empty() && q.fresh.empty()))) {
+            q.slots_in_row++;
+        } else {
+            q.slots_in_row = 0;
+            t = __builtin_expect(q.fresh.empty(), 1) ? q.queue.front() : pick_spawned(q);
         }
+        if (t) take(q, *t);
         q.lock.unlock();
         return task_of(t);
     }
@@ -76,11 +101,12 @@ class work_stealing {
         // R3: after the thief has said that it is hungry
         if (!q.depth.load(std::memory_order_seq_cst)) return nullptr;
         q.lock.visit();
-        // spawned ones have most before them, and have touched nothing yet
+        // of a tree the oldest has most before it; the slot's is the one whose data is in a cache
         task* t = q.fresh.back();
         for (int i = 0; t && !movable(t); i++) t = i < max_look ? t->link.prev : nullptr;
-        if (!t) t = q.others.front();
+        if (!t) t = q.queue.front();
         for (int i = 0; t && !movable(t); i++) t = i < max_look ? t->link.next : nullptr;
+        if (!t && q.slot && movable(q.slot)) t = q.slot;
         if (t) take(q, *t);
         q.lock.leave();
         return task_of(t);
@@ -93,15 +119,29 @@ class work_stealing {
   private:
     // How many tasks that are not movable a thief looks over.
     static constexpr int max_look = 16;
-    // Every so many picks the oldest spawned task, not the newest.
+    // spawned=newest: every so many picks the oldest.
     static constexpr unsigned oldest_every = 64;
 
     static bool movable(task* t) noexcept { return task_of(t)->flags & UMCG_POLICY_TASK_MOVABLE; }
+    static void put(server& q, task& t) noexcept {
+        t.where = task::in_queue;
+        q.queue.push_back(t);
+    }
+    // In turns with the queue, so that neither waits for the other to end; now and then the oldest.
+    static task* pick_spawned(server& q) noexcept {
+        const unsigned turn = q.turn++;
+        if (turn % 2 && !q.queue.empty()) return q.queue.front();
+        return turn % oldest_every < 2 ? q.fresh.back() : q.fresh.front();
+    }
     static void take(server& q, task& t) noexcept {
-        (t.fresh ? q.fresh : q.others).erase(t);
+        if (t.where == task::in_slot)
+            q.slot = nullptr;
+        else
+            (t.where == task::in_fresh ? q.fresh : q.queue).erase(t);
         q.depth.store(q.depth.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
     }
 
+    bool newest_ = false;
     std::atomic<unsigned> turn_{0};
 };
 
