@@ -8,8 +8,8 @@ from math import floor, log10
 PANEL, HEIGHT, LEFT, TOP, BOTTOM, GAP = 250, 220, 58, 58, 42, 62
 ROW = 18
 # told apart by those who see few colours, too: Okabe and Ito's, with a shape each
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9")
-SHAPES = ("circle", "square", "triangle", "diamond", "circle", "square", "triangle")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#888888")
+SHAPES = ("circle", "square", "triangle", "diamond") * 2
 
 
 def number(v):

@@ -33,21 +33,27 @@ def slowdowns(values, part, title):
 
 def missed(values):
     panels = []
-    for where in ("simulator", "runtime"):
+    for where, title in (("simulator", "in the simulator"), ("runtime", "on the runtime")):
         series = {who: line(values, "deadlines", who, "late", where + " ") for who in of_part(values, "deadlines", 2)}
-        panels.append(svg.Panel("in the simulator" if where == "simulator" else "on the runtime", series, logarithmic=False))
+        if any(series.values()):
+            panels.append(svg.Panel(title, series, logarithmic=False))
     return svg.chart("Deadlines missed: requests of 1 ms, due after 3 to 30 ms", panels, "offered load, %", "missed, % of all")
 
 
 def write(values, folder):
-    """The plots of what was measured; their files."""
+    """{title: file} of what there is to draw; a plot of which nothing is left is removed."""
     os.makedirs(folder, exist_ok=True)
-    parts, written = {key[0] for key in values}, []
-    charts = [(part, lambda part=part, title=title: slowdowns(values, part, title)) for part, title in SLOWDOWNS]
-    for part, make in charts + [("deadlines", lambda: missed(values))]:
-        if part in parts:
-            path = os.path.join(folder, f"policies-{part}.svg")
-            with open(path, "w") as f:
-                f.write(make())
-            written.append(path)
+    written = {}
+    charts = [(part, title, lambda part=part, title=title: slowdowns(values, part, title)) for part, title in SLOWDOWNS]
+    for part, title, make in charts + [("deadlines", "Missed deadlines", lambda: missed(values))]:
+        path = os.path.join(folder, f"policies-{part}.svg")
+        try:
+            drawn = make()
+        except ValueError:  # nothing to draw
+            if os.path.exists(path):
+                os.remove(path)
+            continue
+        with open(path, "w") as f:
+            f.write(drawn)
+        written[title] = path
     return written

@@ -6,6 +6,7 @@ from statistics import median
 NAMES = {"threads": "plain threads", "go": "Go"}
 CALL_AIMS = (("compiled", 5), ("table", 15))
 SHORT_AIM, FIFO_AIM, AIM_LOAD = 10, 100, "70"
+DISTURBED = 20  # per cent of the two CPUs that others used: then a tail is theirs
 
 
 def quietest(values, part, case, who):
@@ -17,13 +18,32 @@ def quietest(values, part, case, who):
     return which, others[which]
 
 
+def disturbed(values, part, case, who):
+    others = quietest(values, part, case, who)[1]
+    return others is not None and others > DISTURBED
+
+
 def figure(values, part, case, who, metric):
-    """Of a load: the quietest round's; else the median of the rounds. None: not measured."""
+    """Of a load: the quietest round's, if it was quiet enough; else the median of the rounds. None: not measured."""
     rounds = values.get((part, case, who, metric))
-    if not rounds:
+    if not rounds or part != "shares" and disturbed(values, part, case, who):
         return None
     which, _ = quietest(values, part, case, who)
     return rounds[which] if which is not None else median(rounds.values())
+
+
+def percent_of_others(others):
+    return "" if others is None else f"{others:.0f} %" + (", **disturbed**" if others > DISTURBED else "")
+
+
+def left_out(values, part):
+    """The line under a table of loads of which some were disturbed."""
+    loads = [(case, who) for _, case, who, metric in values if _ == part and metric == "others"]
+    some = [others for others in (quietest(values, part, *load)[1] for load in loads) if others > DISTURBED]
+    if not some:
+        return []
+    return ["", f"Left out: {len(some)} of {len(loads)} loads, in every round of which others used more than {DISTURBED} % of the "
+            f"two CPUs ({min(some):.0f} to {max(some):.0f} % in the quietest)."]
 
 
 def of_part(values, part, column):
@@ -71,22 +91,22 @@ def slowdowns(values, part, title):
                 continue
             more = []
             if real:
-                others = quietest(values, part, case, who)[1]
-                more = [number(figure(values, part, case, who, "late_us")), f"{others:.0f} %"]
+                more = [number(figure(values, part, case, who, "late_us")),
+                        f"{quietest(values, part, case, who)[1]:.0f} %"]
             out.append(row(f"{case} %: {NAMES.get(who, who)}", *map(number, cells), *more))
-    return out
+    return (out if len(out) > 2 else [title + ": nothing to show yet."]) + verdict(values, part) + left_out(values, part)
 
 
 def verdict(values, part):
-    """The aim of issue: two_level's p99.9 below 10 at 70 % load where fifo's is above 100."""
+    """The aim: two_level's p99.9 below 10 at 70 % load where fifo's is above 100."""
     fifo = figure(values, part, AIM_LOAD, "fifo", "short_p99.9")
     words = []
     for who in of_part(values, part, 2):
         if who.startswith("two_level"):
             got = figure(values, part, AIM_LOAD, who, "short_p99.9")
             if got is not None:
-                words.append(f"`{who}` {number(got)} " + ("(met)" if got < SHORT_AIM else "(**missed**)"))
-    if fifo is None or not words:
+                words.append(f"`{who}` {number(got)} ({'met' if got < SHORT_AIM else '**missed**'})")
+    if not words:
         return []
     return ["", f"Aim at {AIM_LOAD} % load, short p99.9 below {SHORT_AIM} where fifo is above {FIFO_AIM}: "
             f"fifo {number(fifo)}; " + ", ".join(words) + "."]
@@ -97,22 +117,24 @@ def shares(values):
     for case in of_part(values, "shares", 1):
         errors = [figure(values, "shares", case, who, "error") for who in ("simulator", "runtime", "round_robin")]
         others = quietest(values, "shares", case, "runtime")[1]
-        out.append(row(case, *(number(None if e is None else 100 * e) for e in errors), "-" if others is None else f"{others:.0f} %"))
+        out.append(row(case, *(number(None if e is None else 100 * e) for e in errors), percent_of_others(others)))
     return out
 
 
 def deadlines(values):
     whos = of_part(values, "deadlines", 2)
+    loads = of_part(values, "deadlines", 1)
     out = head("missed deadlines, per cent of all (refused)", *whos, "others' CPU")
-    for case in of_part(values, "deadlines", 1):
+    for case in loads:
         cells = []
         for who in whos:
             late, refused = (figure(values, "deadlines", case, who, m) for m in ("late", "refused"))
             cells.append("-" if late is None else number(late) + (f" ({number(refused)})" if refused else ""))
-        others = [quietest(values, "deadlines", case, who)[1] for who in whos]
-        others = [o for o in others if o is not None]
-        out.append(row(case.replace(" ", ", load ", 1) + " %", *cells, f"{max(others):.0f} %" if others else ""))
-    return out
+        if set(cells) == {"-"}:
+            continue
+        others = max((o for o in (quietest(values, "deadlines", case, who)[1] for who in whos) if o is not None), default=None)
+        out.append(row(case.replace(" ", ", load ", 1) + " %", *cells, percent_of_others(others)))
+    return out + left_out(values, "deadlines")
 
 
 def markdown(values, comments):
@@ -122,13 +144,13 @@ def markdown(values, comments):
     if "call" in parts:
         out += [""] + calls(values)
     if "simulator" in parts:
-        out += [""] + slowdowns(values, "simulator", "slowdown in the simulator, by load") + verdict(values, "simulator")
+        out += [""] + slowdowns(values, "simulator", "slowdown in the simulator, by load")
     if "cpu" in parts:
-        out += [""] + slowdowns(values, "cpu", "slowdown on this machine, long ones compute") + verdict(values, "cpu")
+        out += [""] + slowdowns(values, "cpu", "slowdown on this machine, long ones compute")
     if "scan" in parts:
         ms, records = (figure(values, "scan", "alone", "scan", m) for m in ("ms", "records"))
         title = f"long ones are scans of {records:.0f} records of LMDB, {ms:.1f} ms alone" if ms else "long ones are scans"
-        out += [""] + slowdowns(values, "scan", title) + verdict(values, "scan")
+        out += [""] + slowdowns(values, "scan", title)
     if "shares" in parts:
         out += [""] + shares(values)
     if "deadlines" in parts:

@@ -128,6 +128,34 @@ class Tables(unittest.TestCase):
         self.assertIn("**missed**, met", table.markdown(calls, []))
 
 
+    def test_shares_and_deadlines(self):
+        values = {("shares", "a", "simulator", "error"): {1: 0.001}, ("shares", "a", "runtime", "error"): {1: 0.5, 2: 0.25},
+                  ("shares", "a", "runtime", "others"): {1: 70.0, 2: 30.0},
+                  ("deadlines", "simulator 90", "deadline:cost=1ms", "late"): {1: 0.0},
+                  ("deadlines", "simulator 90", "deadline:cost=1ms", "refused"): {1: 5.0},
+                  ("deadlines", "runtime 90", "deadline:cost=1ms", "late"): {1: 1.5},
+                  ("deadlines", "runtime 90", "deadline:cost=1ms", "others"): {1: 3.0}}
+        text = table.markdown(values, [])
+        self.assertIn("| a | 0.1 | 25.0 | - | 30 %, **disturbed** |", text)
+        self.assertIn("| simulator, load 90 % | 0.0 (5.0) |  |", text)
+        self.assertIn("| runtime, load 90 % | 1.5 | 3 % |", text)
+
+    def test_what_others_disturbed_is_left_out(self):
+        noisy = {**VALUES, ("cpu", "70", "two_level", "others"): {1: 50.0, 2: 21.0}}
+        self.assertIsNone(table.figure(noisy, "cpu", "70", "two_level", "short_p99.9"))
+        text = table.markdown(noisy, [])
+        self.assertNotIn("two_level", text)
+        self.assertIn("Left out: 1 of 2 loads", text)
+        self.assertIn("(21 to 21 % in the quietest)", text)
+        self.assertNotIn("Left out", table.markdown(VALUES, []))
+        both = {**noisy, ("cpu", "70", "fifo", "others"): {1: 90.0, 2: 99.0}}
+        self.assertIn("nothing to show yet", table.markdown(both, []))
+        with tempfile.TemporaryDirectory() as folder:
+            self.assertEqual(len(plots.write(VALUES, folder)), 2)
+            self.assertEqual(len(plots.write(both, folder)), 1)
+            self.assertEqual(os.listdir(folder), ["policies-simulator.svg"])
+
+
 class Plots(unittest.TestCase):
     def test_ticks_enclose(self):
         for low, high, logarithmic in ((1, 3292, True), (0.9, 1.1, True), (10, 10, True), (0, 99.3, False), (0, 0, False)):
@@ -153,8 +181,8 @@ class Plots(unittest.TestCase):
     def test_files(self):
         with tempfile.TemporaryDirectory() as folder:
             written = plots.write(VALUES, folder)
-            self.assertEqual(sorted(map(os.path.basename, written)), ["policies-cpu.svg", "policies-simulator.svg"])
-            for path in written:
+            self.assertEqual(sorted(map(os.path.basename, written.values())), ["policies-cpu.svg", "policies-simulator.svg"])
+            for path in written.values():
                 xml.etree.ElementTree.parse(path)
 
 
