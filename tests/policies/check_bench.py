@@ -188,7 +188,7 @@ class Plots(unittest.TestCase):
 
 class Program(unittest.TestCase):
     def run_it(self, *args, code=0):
-        done = subprocess.run([PROGRAM, *args], capture_output=True, text=True, timeout=250)
+        done = subprocess.run([PROGRAM, *args], capture_output=True, text=True, timeout=800)
         self.assertEqual(done.returncode, code, done.stderr)
         return done.stdout
 
