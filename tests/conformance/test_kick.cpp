@@ -211,7 +211,7 @@ TEST_F(Kick, Storm) {
     for (size_t i = 0; i < 2; i++)
         w[i] = &g.worker([&, i](Worker& me) {
             auto r = rng(i);
-            for (int t = 0; t < turns; t++) {
+            for (int t = 0; t < turns || !hits; t++) {  // until one was hit
                 for (unsigned n = r() % 100; n; n--) __builtin_ia32_pause();
                 switch (r() % 4) {
                     case 0: EXPECT_EQ(me.yield(), 0); break;

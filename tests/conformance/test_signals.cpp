@@ -336,13 +336,14 @@ TEST_F(Signals, Storm) {
     });
     handled = 0;
     Group g;
-    std::atomic<int> inside{0}, yields{0}, sleeps{0};
+    std::atomic<int> yields{0}, sleeps{0}, made{0};
     std::atomic<bool> over{false};
     std::vector<Worker*> all;
     for (int i = 0; i < 2; i++)
         all.push_back(&g.worker([&, i](Worker& me) {
             auto r = rng(uint64_t(i));
-            for (int t = 0; t < turns; t++) {
+            for (int t = 0; t < turns || !handled; t++) {  // until there was a signal
+                made++;
                 if (r() % 2) {
                     EXPECT_EQ(me.yield(), 0);
                     yields++;
@@ -366,6 +367,7 @@ TEST_F(Signals, Storm) {
     int exited = 0;
     std::deque<pid_t> queue;
     auto r = rng(10);
+    uint64_t slices = 0;
     while (exited < 2) {
         while (const Event e = g.poll()) {
             if (e.kind == Event::kRunnable) queue.push_back(pid_t(e.task->tid));
@@ -379,7 +381,9 @@ TEST_F(Signals, Storm) {
             continue;
         }
         g.task()->next_tid = uint32_t(queue.front());
-        const int rc = umcg_wait(UMCG_WAIT_PREEMPT, now_ns() + r() % 200000);
+        // longer ones where these are over before a worker has made a step
+        const uint64_t slice = r() % 200000 * (1 + slices++ / uint64_t(16 * turns));
+        const int rc = umcg_wait(UMCG_WAIT_PREEMPT, now_ns() + slice);
         ASSERT_TRUE(rc == 0 || rc == -EAGAIN || rc == -ETIMEDOUT) << rc;
         uint32_t mine = uint32_t(queue.front());
         if (!__atomic_compare_exchange_n(&g.task()->next_tid, &mine, 0, false, __ATOMIC_SEQ_CST,
@@ -388,9 +392,8 @@ TEST_F(Signals, Storm) {
     }
     over = true;
     sender.join();
-    EXPECT_EQ(yields + sleeps, 2 * turns);
-    EXPECT_GT(handled, 0);
-    (void)inside;
+    EXPECT_GE(made, 2 * turns);
+    EXPECT_EQ(yields + sleeps, made);
 }
 
 }  // namespace

@@ -129,6 +129,8 @@ TEST_F(SignalsServer, StopAndContinueAll) {
         EXPECT_EQ(blocked_steps, 0);
         ASSERT_TRUE(held.held());
     }
+    // One that is dispatched on its way back to the hold is reported BLOCKED (R24).
+    ASSERT_EVENTUALLY(asleep(held.tid()) && asleep(sleeper.tid()));
     // With a hold the stop is the end of the sleeper's first read(), and the next one
     // waits until it is picked; without one the kernel repeats it unseen. The held
     // one has nothing to say.
@@ -171,7 +173,7 @@ TEST_F(SignalsServer, Sigkill) {
         });
         ready.get();
         sleep_us(long(rng(uint64_t(i))() % 2000));
-        const int status = victim.kill_and_wait(SIGKILL, 5000);
+        const int status = victim.kill_and_wait(SIGKILL);
         EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
     }
 }

@@ -64,6 +64,7 @@ struct Turns {
         }
         std::deque<pid_t> queue;
         int preempted = 0, exited = 0;
+        uint64_t runs = 0;
         while (exited < 3) {
             while (const Event e = g.poll()) {
                 const auto who = pid_t(e.task->tid);
@@ -86,8 +87,10 @@ struct Turns {
             }
             const pid_t next = queue.front();
             queue.pop_front();
-            const int rc = g.run(next, slice_ns ? UMCG_WAIT_PREEMPT : 0,
-                                 slice_ns ? now_ns() + slice_ns : 0);
+            // longer slices where these are over before a worker has made a step
+            const uint64_t slice = slice_ns * (1 + runs++ / uint64_t(64 * turns));
+            const int rc =
+                g.run(next, slice ? UMCG_WAIT_PREEMPT : 0, slice ? now_ns() + slice : 0);
             // a worker that a signal-held backend has let go meanwhile
             EXPECT_TRUE(rc == 0 || rc == -ETIMEDOUT) << rc;
         }
@@ -119,20 +122,22 @@ TEST_F(Xstate, AcrossABlock) {
 TEST_F(Xstate, AcrossAPageFault) {
     MissingPages pages(3);
     REQUIRE_USERFAULTFD(pages);
+    Turns t;
     std::thread filler([&] {
         for (int n = 3 * turns_of(3); n; n--) {
             const uint64_t at = pages.fault();
+            // not before the worker has gone to sleep, or it would be no block
+            const pid_t who = t.tids[(at - uint64_t(pages.page())) / MissingPages::kPage];
+            while (!off_cpu(who)) sched_yield();
             EXPECT_TRUE(pages.fill(reinterpret_cast<void*>(at)));
         }
     });
-    Turns t;
     t.turn = [&](int w, int i) {
         EXPECT_TRUE(pages.drop(size_t(w)));
         expect_kept(w, i, touch(pages.page(size_t(w))));
     };
     t.run();
     if (promised(UMCG_CAP_BLOCK_EVENTS | UMCG_CAP_FAULT_EVENTS)) {
-        // some pages are there before the worker has gone to sleep
         EXPECT_GT(t.blocked, turns_of(3)) << "of " << 3 * turns_of(3);
     }
     filler.join();

@@ -90,6 +90,11 @@ inline bool asleep(pid_t tid) {
     const char c = thread_state(tid);
     return c == 'S' || c == 'D';
 }
+// Asleep and off its CPU: before that it may find that there is nothing to wait for.
+inline bool off_cpu(pid_t tid) {
+    const std::string call = slurp("/proc/self/task/" + std::to_string(tid) + "/syscall");
+    return asleep(tid) && !call.empty() && call.rfind("running", 0) != 0;
+}
 
 // A delay in one of the kernel's windows; CONFIG_UMCG_DEBUG only. Off again at
 // the end of the scope.
