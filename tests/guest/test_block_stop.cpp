@@ -171,8 +171,7 @@ TEST_F(BlockStop, MemcgThrottle) {
         const Event block = g.next();
         ASSERT_EQ(block, blocked(w));
         ASSERT_FALSE(block.exited()) << "16 MB over memory.high and never throttled";
-        EXPECT_EQ(block.seq - born.seq, 2u);
-        const size_t then = at;
+        const size_t then = at;  // its sleep may be over by now, but it is held
         const Event back = g.next();
         ASSERT_EQ(back, runnable(w));
         EXPECT_EQ(back.seq - born.seq, 3u);

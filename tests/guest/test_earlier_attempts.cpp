@@ -46,6 +46,8 @@ TEST_F(EarlierAttempts, ExitTellsTheServerAndGivesThePageBack) {
         Group g;
         for (int i = 0; i < 32; i++)
             g.worker([](Worker&) {}, {.memory = pages.task(i * kPage / sizeof(umcg_task))});
+        // a thread that exists need not have registered yet
+        for (const auto& w : g.workers()) EVENTUALLY(w->held());
         EXPECT_GE(status_kb("VmPin"), pinned + 32 * 4);
         int exits = 0;
         for (const auto& w : g.workers()) {
@@ -80,8 +82,11 @@ TEST_F(EarlierAttempts, TracerRewritesTheCallNumber) {
     Child tracee([] {
         FifoServer s;
         std::atomic<int> turns{0};
+        std::atomic<bool> traced{false};
         Worker w(
             [&](Worker&) {
+                // not over before there is a tracer
+                while (!traced) raw::wait(UMCG_WAIT_ENQUEUE, 0);
                 // results are of no use: any of these may have been another call
                 for (int i = 0; i < 400; i++) {
                     raw::wait(UMCG_WAIT_ENQUEUE, 0);
@@ -91,6 +96,7 @@ TEST_F(EarlierAttempts, TracerRewritesTheCallNumber) {
             },
             {.home = s.tid()});
         raise(SIGSTOP);
+        traced = true;
         w.join();
         EXPECT_EQ(turns, 400);
     });

@@ -105,7 +105,8 @@ void hammer(size_t offset, size_t size, int writes) {
     for (umcg_task* t : v.all) t->user_flags = 0;
     const uint64_t before = crew.successes;
     crew.expect_progress(5);
-    EXPECT_GT(crew.successes, before) << "the server dispatches nobody any more";
+    // a worker that does not stop within the server's 2 ms is no success; some do
+    EVENTUALLY(crew.successes > before);
 }
 
 #define HAMMER(Name, field)                                                                \

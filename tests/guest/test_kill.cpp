@@ -108,7 +108,7 @@ void crowd_dies(const std::function<void()>& end, int expected, bool core = fals
     char c;
     ASSERT_EQ(read(ready[0], &c, 1), 1);
     if (expected < 0) {
-        EXPECT_EQ(child.wait(), 0);
+        EXPECT_EQ(child.wait(4 * hang_ms()), 0);
     } else {
         dies_of(child, expected == SIGKILL ? SIGKILL : 0, expected);
     }

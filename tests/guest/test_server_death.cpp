@@ -39,11 +39,9 @@ class Puppet {
             if (what < 0) break;
             take(task());
             task()->next_tid = what;
-            int rc = umcg_wait(0, now_ns() + 1000000);
-            if (rc == -EAGAIN) {
-                take(task());
-                rc = umcg_wait(0, now_ns() + 1000000);
-            }
+            int rc;
+            // news may come again and again: workers of dead servers run on
+            while ((rc = umcg_wait(0, now_ns() + 1000000)) == -EAGAIN) take(task());
             EXPECT_TRUE(rc == 0 || rc == -ETIMEDOUT) << rc;
             order_ = 0;
             order_.notify_all();
@@ -185,7 +183,13 @@ TEST_P(ServerDeath, WorkersOutliveManyServers) {
             }
         }));
     }
-    for (int round = 0; round < scaled(60, 10); round++) {
+    const auto all = [&] {
+        int sum = 0;
+        for (const auto& t : turns) sum += t;
+        return sum;
+    };
+    // a server's millisecond may be over before anybody has made a turn
+    for (int round = 0; round < scaled(60, 10) || all() <= kWorkers; round++) {
         Puppet s(GetParam());
         __atomic_store_n(&home, s.tid(), __ATOMIC_RELAXED);
         for (int i = 0; i < kWorkers; i++) {
@@ -194,9 +198,6 @@ TEST_P(ServerDeath, WorkersOutliveManyServers) {
         }
     }
     __atomic_store_n(&home, g.tid(), __ATOMIC_RELAXED);
-    int all = 0;
-    for (const auto& t : turns) all += t;
-    EXPECT_GT(all, kWorkers);
     g.finish();
 }
 
