@@ -89,7 +89,7 @@ class Server:
             lines = c.call("INFO").decode().split("\r\n")
         return dict(line.split(":", 1) for line in lines if ":" in line)
 
-    def wait_for_clients(self, count, seconds=20):
+    def wait_for_clients(self, count, seconds=120):
         """Until so many clients besides the one that asks are connected."""
         end = time.monotonic() + seconds
         while int(self.info()["connected_clients"]) - 1 != count:
@@ -109,7 +109,7 @@ class Server:
         self.process.wait()
         self.process.stdout.close()
 
-    def terminate(self, seconds=20):
+    def terminate(self, seconds=120):
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(seconds)
 

@@ -214,6 +214,8 @@ def acknowledged_writes_survive_sigkill(context):
             for t in threads:
                 t.start()
             time.sleep(rng.uniform(0.1, 0.8))
+            while life == 2 and len(acknowledged) < 4:  # on a slow machine that is too soon
+                time.sleep(0.01)
             server.process.send_signal(signal.SIGKILL)
             server.process.wait()
             for t in threads:
@@ -290,11 +292,22 @@ def idle_clients_are_left(context):
     """--timeout: who says nothing is disconnected, who talks is not."""
     server = context.start("--timeout=1")
     with server.client() as idle, server.client() as busy:
-        end = time.monotonic() + 2.5
-        while time.monotonic() < end:
-            equal(busy.call("PING"), b"PONG")
+        ended = threading.Event()
+        watcher = threading.Thread(target=lambda: (idle.socket.recv(1), ended.set()))
+        watcher.start()
+        last = time.monotonic()
+        while not ended.is_set():
+            began = last
+            try:
+                equal(busy.call("PING"), b"PONG")
+            except (OSError, EOFError):
+                # a machine that stood still for a second has kept it silent, too
+                check(time.monotonic() - began >= 1, "disconnected, and it did talk")
+                busy.socket.close()
+                busy = server.client()
+            last = time.monotonic()
             time.sleep(0.1)
-        check(idle.at_end(), "still connected")
+        watcher.join()
 
 
 def load(server, clients, seconds):
@@ -332,6 +345,8 @@ def never_two_workers_of_a_server(context):
     if "ONE_RUNNING" not in server.info()["capabilities"].split():
         raise Skip(f"the {server.info()['backend']} backend does not promise it (UMCG_CAP_ONE_RUNNING)")
     load(server, 16, 3)
+    while int(server.info()["user_spans"]) <= 1000:  # a slow machine
+        load(server, 16, 3)
     info = server.info()
     check(int(info["user_spans"]) > 1000, "hardly anything was checked:", info["user_spans"])
     equal(info["overlaps"], "0", "overlaps")
