@@ -53,7 +53,7 @@ pid_t child(Body body) {
     fflush(nullptr);
     const pid_t pid = fork();
     if (pid) return pid;
-    alarm(60);
+    alarm(300);
     body();
     fflush(nullptr);
     _exit(testing::Test::HasFailure() ? 1 : 0);

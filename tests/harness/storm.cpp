@@ -182,6 +182,7 @@ class Storm {
         s.tid = me.tid();
         s.tid.notify_all();
         auto r = rng(stream_ * 7919 + 100 + uint64_t(index));
+        uint64_t waits = 0;
         while (!joined_) {
             if (o_.slow_us && r() % 4 == 0) sleep_us(o_.slow_us);
             news(s);
@@ -192,7 +193,9 @@ class Storm {
             const uint32_t tid = w >= 0 ? slot(w).task->tid : 0;
             if (w >= 0 && !offer(s, w, tid)) w = -1;
             quieten(s, w < 0);
-            const uint64_t until = o_.slices ? now_ns() + 20000 + r() % 300000 : 0;
+            // longer slices where these are over before a worker has made a step
+            const uint64_t longer = 1 + waits++ / (4 * uint64_t(o_.steps) * uint64_t(o_.workers));
+            const uint64_t until = o_.slices ? now_ns() + (20000 + r() % 300000) * longer : 0;
             const int rc = umcg_wait(o_.slices ? UMCG_WAIT_PREEMPT : 0, until);
             if (rc != 0 && rc != -EAGAIN && rc != -ETIMEDOUT) errors_++;
             quieten(s, false);

@@ -15,7 +15,7 @@ template <class Body>
     fflush(nullptr);
     const pid_t pid = fork();
     if (pid == 0) {
-        alarm(30);
+        alarm(120);
         body();
         fflush(nullptr);
         _exit(::testing::Test::HasFailure() ? 1 : 0);
