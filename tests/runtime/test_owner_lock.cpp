@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "harness.hpp"
 #include "owner_lock.hpp"
 
 namespace {
@@ -36,7 +37,8 @@ class OwnerLock : public testing::Test {
 };
 
 TEST_F(OwnerLock, OwnerAndVisitors) {
-    constexpr int visitors = 3, visits = 3000, rounds = 100000;
+    constexpr int visitors = 3;
+    const int visits = scaled(1000), rounds = scaled(30000);
     std::atomic<bool> over{false};
     long owned = 0;
     std::thread owner([&] {
@@ -66,7 +68,8 @@ TEST_F(OwnerLock, OwnerAndVisitors) {
 
 // As an executor does: one owner after the other, ordered by something else.
 TEST_F(OwnerLock, OwnersInTurn) {
-    constexpr int owners = 3, rounds = 2000, visits = 3000;
+    constexpr int owners = 3;
+    const int rounds = scaled(1000), visits = scaled(1000);
     std::mutex turn;
     std::vector<std::thread> all;
     for (int o = 0; o < owners; o++)
@@ -93,24 +96,26 @@ TEST_F(OwnerLock, OwnersInTurn) {
 
 // Store, then look at the other side's word: not both miss it. The heart of R3 and R8.
 TEST_F(OwnerLock, OneOfTwoSees) {
-    constexpr int rounds = 20000;
+    const int rounds = scaled(3000);
     std::atomic<int> light{0}, heavy{0};
     std::atomic<int> round{0}, done{0};
     std::atomic<int> light_saw{0};
     std::thread other([&] {
         for (int i = 1; i <= rounds; i++) {
-            while (round.load() != i) std::this_thread::yield();
+            round.wait(i - 1);
             umcg::detail::store_lightly(light, i);
             light_saw.store(heavy.load(std::memory_order_seq_cst), std::memory_order_relaxed);
             done.store(i);
+            done.notify_one();
         }
     });
     for (int i = 1; i <= rounds; i++) {
         round.store(i);
+        round.notify_one();
         heavy.store(i, std::memory_order_seq_cst);
         umcg::detail::heavy_barrier();
         const int heavy_saw = light.load(std::memory_order_seq_cst);
-        while (done.load() != i) std::this_thread::yield();
+        done.wait(i - 1);
         ASSERT_TRUE(heavy_saw == i || light_saw.load(std::memory_order_relaxed) == i)
             << "round " << i;
     }

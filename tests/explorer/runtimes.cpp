@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: MIT
+//
+// Whole runtimes on the simulated kernel. What is explored is the idle protocol and all that is under
+// it: a wake-up that is lost is a run in which nobody can go on, or without an end.
+#include <umcg/channel.hpp>
+#include <umcg/mutex.hpp>
+#include <umcg/runtime.hpp>
+#include <umcg/semaphore.hpp>
+
+#include "kernel.hpp"
+#include "scenarios.hpp"
+
+namespace explore {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+umcg::options options(unsigned servers, std::chrono::nanoseconds slice, const char* policy = nullptr) {
+    umcg::options o;
+    o.servers = servers;
+    o.pin = false;
+    o.io_uring = false;
+    o.slice = slice;
+    o.guard = umcg::stack_guard::none;
+    o.stack_size = 32 * 1024;
+    o.max_workers = 8;
+    o.policy = policy ? policy : random(2) ? "work_stealing" : "fifo";
+    return o;
+}
+
+umcg::kind some_kind() { return random(4) ? umcg::kind::fiber : umcg::kind::thread; }
+
+umcg::limit in(uint64_t ns) {
+    return umcg::clock::time_point(std::chrono::nanoseconds(now() + ns));
+}
+
+}  // namespace
+
+// R1, R2, R3, R6: tasks of two servers that wake each other, and a plain thread.
+void messages() {
+    umcg::runtime rt(options(2, 0ns));
+    umcg::channel<int> there, back(1);
+    auto echo = rt.spawn(
+        [&] {
+            while (auto v = there.receive()) back.send(*v + 1);
+        },
+        {.kind = some_kind()});
+    auto caller = rt.spawn(
+        [&] {
+            for (int i = 0; i < 3; i++) {
+                there.send(i);
+                must(back.receive() == i + 1, "the answer");
+            }
+            there.close();
+        },
+        {.kind = some_kind()});
+    must(rt.spawn([] { return 7; }).join() == 7, "a result");
+    caller.join();
+    echo.join();
+}
+
+namespace {
+
+// What ends a block is queued from outside at any moment, on a server that is quiet.
+void end_blocks(std::chrono::nanoseconds slice) {
+    umcg::runtime rt(options(1 + random(2), slice));
+    event first, second, third;
+    auto a = rt.spawn(
+        [&] {
+            first.wait();
+            third.set();
+        },
+        {.kind = some_kind()});
+    auto b = rt.spawn([&] { second.wait(); });
+    auto c = rt.spawn(
+        [&] {
+            umcg::yield();
+            first.set();
+            third.wait();
+        },
+        {.kind = some_kind()});
+    a.join();
+    rt.spawn([&] { second.set(); }).join();
+    b.join();
+    c.join();
+}
+
+}  // namespace
+
+// R2, P2.
+void blocks() { end_blocks(0ns); }
+
+// R9: with a slice, a worker that returns beside a running one comes to it by the server's thread.
+void returns() { end_blocks(100us); }
+
+// R4: timers that a server in its wait does not know of, and others that it knows.
+void sleepers() {
+    umcg::runtime rt(options(1 + random(2), 0ns));
+    event gone;
+    auto a = rt.spawn([&] {
+        umcg::sleep_until(in(20'000));
+        gone.set();
+    });
+    auto b = rt.spawn([&] {
+        umcg::yield();
+        gone.wait();  // alone on its server now, perhaps, with a timer that nobody waits for
+    });
+    auto c = rt.spawn([&] { umcg::sleep_until(in(10'000 + random(20'000))); }, {.kind = some_kind()});
+    a.join();
+    b.join();
+    c.join();
+}
+
+// R8, R9: a task that calls nothing is stopped for others, whatever they come by.
+void hogs() {
+    umcg::runtime rt(options(1 + random(2), 100us, random(2) ? "work_stealing" : "fifo"));
+    std::atomic<int> over{0};
+    event returns;
+    const unsigned n = rt.servers();
+    std::vector<umcg::task<void>> all;
+    for (unsigned i = 0; i < n; i++)
+        all.push_back(rt.spawn([&] {
+            while (over < 3) yield();
+        }));
+    all.push_back(rt.spawn([&] {
+        over++;
+        umcg::sleep_until(in(50'000));
+        over++;
+        returns.wait();
+        over++;
+    }));
+    while (over < 2) yield();
+    returns.set();
+    for (auto& t : all) t.join();
+}
+
+// R8 from the executor's side: the task that goes on has queued another one itself, while the server is
+// about to stop ticking, or has stopped. Everywhere else that it looks there is a read-modify-write in
+// between, but not where workers have not blocked for long: the queue has run empty 64 times.
+void ticks() {
+    umcg::runtime rt(options(1, 100us));
+    std::atomic<int> ran{0};
+    rt.spawn([&] {
+          for (int i = 0; i < 70; i++) umcg::yield();
+          auto first = umcg::spawn([&] { ran++; });
+          while (ran < 1) umcg::yield();
+          // alone for a while, mostly without letting others run
+          for (unsigned k = random(400); k; k--) {
+              if (k % 16)
+                  static_cast<void>(ran.load());
+              else
+                  yield();
+          }
+          auto second = umcg::spawn([&] { ran++; });
+          while (ran < 2) yield();
+      }).join();
+}
+
+// R3: one server is busy for good with a task that waits for what it has spawned: the other has to
+// steal that.
+void thieves() {
+    umcg::runtime rt(options(2, 0ns, "work_stealing"));
+    std::atomic<int> ran{0};
+    rt.spawn([&] {
+          auto child = umcg::spawn([&] { ran++; });
+          while (!ran) yield();
+          child.join();
+      }).join();
+    must(ran == 1, "it ran");
+}
+
+// P1, P2 of docs/policies.md: policies take each other's place while tasks come and go.
+void swaps() {
+    umcg::runtime rt(options(2, 0ns));
+    umcg::semaphore go(0);
+    std::atomic<int> ended{0};
+    std::vector<umcg::task<void>> all;
+    for (int i = 0; i < 3; i++)
+        all.push_back(rt.spawn([&] {
+            umcg::yield();
+            go.acquire();
+            umcg::spawn([&] { ended++; }).join();
+        }));
+    const pthread_t outsider = start([&] {
+        for (int i = 0; i < 2; i++) must(rt.spawn([i] { return i; }).join() == i, "a result");
+    });
+    rt.set_policy(random(2) ? "work_stealing" : "fifo");
+    go.release(2);
+    rt.set_policy(random(2) ? "work_stealing" : "fifo");
+    go.release();
+    for (auto& t : all) t.join();
+    join(outsider);
+    must(ended == 3, "no task is lost");
+}
+
+// R7: the end of the runtime waits for tasks that nobody joins, and for those that they spawn.
+void stops() {
+    std::atomic<int> ended{0};
+    int n = 0, spawned = 0;
+    {
+        umcg::runtime rt(options(1 + random(2), 0ns));
+        for (n = 1 + static_cast<int>(random(2)); spawned < n; spawned++)
+            rt.spawn([&] {
+                  umcg::spawn([&] { ended++; }).detach();
+                  ended++;
+              }).detach();
+        for (unsigned k = random(60); k; k--) yield();
+    }
+    must(ended == 2 * n, "all have ended");
+}
+
+}  // namespace explore

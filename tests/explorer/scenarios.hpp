@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+#ifndef TESTS_EXPLORER_SCENARIOS_HPP
+#define TESTS_EXPLORER_SCENARIOS_HPP
+
+namespace explore {
+
+struct scenario {
+    const char* name;
+    void (*run)();
+};
+
+// structures.cpp: one structure each, on plain threads.
+void lists();
+void short_locks();
+void owner_locks();
+void timed_waits();
+
+// runtimes.cpp: a runtime each.
+void messages();
+void blocks();
+void returns();
+void sleepers();
+void hogs();
+void ticks();
+void thieves();
+void swaps();
+void stops();
+
+}  // namespace explore
+
+#endif
