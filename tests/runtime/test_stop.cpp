@@ -97,6 +97,28 @@ TEST_P(Stop, CancelAlone) {
     EXPECT_FALSE(umcg::task_token().cancelled());
 }
 
+// Who breaks a contract is told which call it was.
+TEST(StopContracts, AbortWithTheNameOfTheCall) {
+    GTEST_FLAG_SET(death_test_style, "threadsafe");
+    umcg::options o;
+    o.servers = 1;
+    o.guard = umcg::stack_guard::when_possible;
+    EXPECT_DEATH(umcg::spawn([] {}), "umcg::spawn\\(\\) outside of a task");
+    EXPECT_DEATH(
+        {
+            umcg::runtime rt(o);
+            rt.spawn([&] { rt.stop(); }).join();
+        },
+        "umcg::runtime::stop\\(\\) from one of its own tasks");
+    EXPECT_DEATH(
+        {
+            auto* rt = new umcg::runtime(o);
+            rt->spawn([rt] { delete rt; }).join();
+        },
+        "umcg::~runtime\\(\\) from one of its own tasks");
+    EXPECT_DEATH(umcg::task<void>().join(), "umcg::task::join");
+}
+
 TEST_P(Stop, StackHighWater) {
     umcg::options o = options();
     o.stack_size = 256 * 1024;
