@@ -235,10 +235,6 @@ void compute_without_ticks(umcg::runtime& rt) {
 TEST_P(Preempt, NoTickAlone) {
     umcg::runtime rt(options());
     rt.spawn([&] { compute_without_ticks(rt); }).join();
-    // unless a page of ours had to be read: the worker that ran meanwhile is company
-    if (!rt.stats().blocks) {
-        EXPECT_EQ(rt.stats().preemptions, 0U);
-    }
     // nor when there was company once, or there is a timer far away
     for (int i = 0; i < 10; i++) rt.spawn([] { umcg::yield(); }).join();
     umcg::cancel_source enough_slept;
