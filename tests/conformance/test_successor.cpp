@@ -135,7 +135,7 @@ TEST_F(Successor, Chain) {
     EXPECT_EQ(g.task()->running_tid, 0u);
     int blocks = 0;
     while (const Event e = g.poll())
-        if (e == blocked(*all[size_t(blocks)])) blocks++;
+        if (blocks < n && e == blocked(*all[size_t(blocks)])) blocks++;
     EXPECT_EQ(blocks, n);
     for (int i = 0; i + 1 < n; i++) p.put();
 }
