@@ -20,6 +20,7 @@
 #define NULL ((void *)0)
 #endif
 
+#define TASK_TRACED		0x08U	/* of it the bit that says so */
 #define TASK_DEAD		0x80U
 #define FAULT_FLAG_USER		0x40U
 #define VM_FAULT_RETRY		0x400U

@@ -279,6 +279,7 @@ int BPF_PROG(umcg_switch, bool preempted, struct task_struct *prev, struct task_
 	struct umcg_bpf_thread t = {};
 	struct umcg_bpf_slot *slot;
 	__u32 *index, phase;
+	bool traced;
 	__u64 key;
 
 	if ((__u32)prev->tgid != process)
@@ -294,14 +295,26 @@ int BPF_PROG(umcg_switch, bool preempted, struct task_struct *prev, struct task_
 	if (!slot || slot->pid != (__u32)prev->pid || !slot->thread)
 		return 0;
 
+	/*
+	 * A stop for its tracer is no block: the hold is a signal, and where every
+	 * signal and call of a worker stops it, holding it for these stops would
+	 * be stops again, for ever.
+	 */
+	traced = prev->__state & TASK_TRACED;
 	if (!read_thread(&t, slot)) {
+		if (traced)
+			return 0;
 		/* not to be read now: look again on the other side */
 		slot->seen = 0;
 		slot->blocks++;
 		tell(slot, *index, t.server);
 	} else {
 		phase = phase_of(&t);
-		if (phase == UMCG_BPF_RUNNING) {
+		if (phase == UMCG_BPF_RUNNING && traced) {
+			/* one that blocked before it was stopped is still to be held */
+			if (slot->seen != t.word)
+				return 0;
+		} else if (phase == UMCG_BPF_RUNNING) {
 			slot->seen = t.word;
 			slot->blocks++;
 			tell(slot, *index, t.server);

@@ -2,53 +2,17 @@
 // R13: tracers. A stop is a block; nothing a tracer does lets a worker past the
 // hold; and a rewritten system call number unpairs nothing.
 #include <elf.h>
-#include <sys/prctl.h>
-#include <sys/ptrace.h>
 #include <sys/uio.h>
 #include <sys/user.h>
-#include <sys/wait.h>
 
-#include "blocks.hpp"
 #include "raw.hpp"
+#include "tracer.hpp"
 
 namespace umcg_test {
 namespace {
 
 using Ptrace = Guest;
 
-// A child that traces one thread of ours, told what to do through a pipe.
-class Tracer {
-  public:
-    using Script = std::function<void(pid_t tid, Pipe& ask, Pipe& answer)>;
-    Tracer(pid_t tid, const Script& script) {
-        prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY);
-        child_ = std::make_unique<Child>([&, tid] {
-            script(tid, ask, answer);
-            _exit(0);
-        });
-    }
-    void go() { ask.put(); }
-    void done() { answer.get(); }  // blocks this thread, which is not a worker
-    void end() { EXPECT_EQ(child_->wait(), 0); }
-    Pipe ask, answer;
-
-  private:
-    std::unique_ptr<Child> child_;
-};
-
-void must(bool ok, int code) {
-    if (!ok) _exit(code);
-}
-int wait_stop(pid_t tid) {
-    int status = 0;
-    must(waitpid(tid, &status, __WALL) == tid && WIFSTOPPED(status), 20);
-    return status;
-}
-void seize_and_stop(pid_t tid) {
-    must(!ptrace(PTRACE_SEIZE, tid, 0, PTRACE_O_TRACESYSGOOD), 10);
-    must(!ptrace(PTRACE_INTERRUPT, tid, 0, 0), 11);
-    wait_stop(tid);
-}
 // A worker whose tracer has let it go is held where it was only once it has got
 // there; one that is dispatched on the way is reported BLOCKED (R24, the test
 // below), and rightly so. Asleep again, and no longer in a ptrace stop: it is there.
