@@ -71,7 +71,7 @@ const char *umcg_backend_name(void);
 #define UMCG_CAP_PREEMPT	0x04U	/* a running worker can be stopped at any instruction */
 #define UMCG_CAP_FAULT_EVENTS	0x08U	/* page faults that wait are blocks like any other */
 #define UMCG_CAP_ONE_RUNNING	0x10U	/* never two workers of a server in user space */
-#define UMCG_CAP_WATCHED	0x20U	/* a block is reported when a monitor has seen it: umcg(7) */
+#define UMCG_CAP_WATCHED	0x20U	/* a monitor reports a block: 100 us after the worker was run, or 1 ms; umcg(7) */
 #define UMCG_CAP_HOLD_AT_CALL	0x40U	/* a returning worker runs on until it calls this library */
 #define UMCG_CAP_BY_SIGNAL	0x80U	/* workers are stopped by a signal: one that masks it is not */
 uint32_t umcg_capabilities(void);

@@ -5,11 +5,12 @@
  * Each server has a timer, which whoever runs a worker there sets at least
  * LOOK_NS and at most LOOK_NS + PET_NS ahead, and sets anew only when less than
  * LOOK_NS is left: a server that switches often never lets it ring, and pays one
- * timer_settime() in PET_NS. It rings when a server's worker has been running for
+ * timer_settime() in PET_NS (dear in a virtual machine: the hypervisor's timer is
+ * set, too). It rings when a server's worker has been running for
  * that long, or once after the server went idle. Then the monitor looks at the
  * thread: asleep (S, D) is a block. While it runs (R), or is stopped (T, t), it
  * looks again after half of the time since the worker was run, LOOK_NS to
- * FAR_NS; after LOOK_NS while the worker is asked to stop.
+ * FAR_NS; after STOP_NS while the worker is asked to stop.
  *
  * So a block is reported within LOOK_NS + PET_NS of the worker's being run, or
  * within FAR_NS, and the latencies of a timer and two switches; and where no
@@ -26,9 +27,10 @@
 #include "../emul/sys.h"
 #include "portable.h"
 
-#define LOOK_NS		100000ULL
-#define PET_NS		50000ULL
+#define LOOK_NS		35000ULL
+#define PET_NS		65000ULL
 #define FAR_NS		1000000ULL
+#define STOP_NS		100000ULL
 #define KEPT		64
 #define STACK_SIZE	(128 * 1024)
 
@@ -75,7 +77,9 @@ static uint64_t pause_for(const struct portable_server *p, const struct emul_thr
 {
 	uint64_t half = (now - p->since) / 2;
 
-	if (half < LOOK_NS || __atomic_load_n(&w->preempt, __ATOMIC_SEQ_CST))
+	if (__atomic_load_n(&w->preempt, __ATOMIC_SEQ_CST))
+		return STOP_NS;
+	if (half < LOOK_NS)
 		return LOOK_NS;
 	return half < FAR_NS ? half : FAR_NS;
 }
