@@ -39,7 +39,7 @@ void after_switch(arrival a) noexcept {
     }
     // R1. With the word PARKED, prev and the waiter on its stack are somebody else's.
     waiter& w = *std::exchange(prev->parking, nullptr);
-    s.blocked(*prev, UMCG_BLOCKED_PARK, 0);
+    s.blocked(*prev, w.for_io ? UMCG_BLOCKED_IO : UMCG_BLOCKED_PARK, 0);
     uint32_t old = waiter::parking;
     if (!w.word.compare_exchange_strong(old, waiter::parked, std::memory_order_acq_rel,
                                         std::memory_order_acquire))

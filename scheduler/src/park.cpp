@@ -169,7 +169,7 @@ void park_task(worker* w, waiter& node, uint64_t until) {
         // over is not enough: who ended it is still about to queue the task, which might have ended
         // by then, and its memory be another's.
         if (change(node, waiter::empty, waiter::parked)) {
-            w->home->blocked(*self, UMCG_BLOCKED_PARK, 0);
+            w->home->blocked(*self, node.for_io ? UMCG_BLOCKED_IO : UMCG_BLOCKED_PARK, 0);
             do {
                 self->picked = false;
                 give_way(w, nullptr);

@@ -41,6 +41,7 @@ void io_op::complete(int res) noexcept {
 
 wake io_op::wait(const limit& until) {
     waiter w;
+    w.for_io = true;
     {
         guard g(lock_);
         if (done_) return wake::signalled;

@@ -58,9 +58,10 @@ enum umcg_enqueue_reason {
 /* Why a task that has run does not run on, and is not queued. */
 enum umcg_blocked_reason {
 	UMCG_BLOCKED_PARK,    /* it waits: for another task, a time, a lock of ours */
-	UMCG_BLOCKED_IO,      /* for asynchronous I/O */
-	UMCG_BLOCKED_SYSCALL, /* in the kernel. Page faults too, where the backend cannot tell */
-	UMCG_BLOCKED_FAULT,   /* in a page fault */
+	UMCG_BLOCKED_IO,      /* for asynchronous I/O: umcg::io through io_uring */
+	UMCG_BLOCKED_SYSCALL, /* in the kernel: a system call, or a page fault, where blocks by those
+				 are seen; no backend of today tells them apart */
+	UMCG_BLOCKED_FAULT,   /* in a page fault. Not reported today: treat it as SYSCALL */
 };
 
 /* umcg_policy_task.flags */

@@ -46,6 +46,7 @@ struct waiter {
     int event = -1;               // of a plain thread in poll(): to be written to, an eventfd
     void* payload = nullptr;      // the primitive's
     waiter* chief = nullptr;      // set before the place is on a list
+    bool for_io = false;          // what policies are told; set before park()
 };
 using wait_list = list<waiter, &waiter::in_queue>;
 
