@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // A fifo plugin that commits one sin, SIN, after a while. Built once for each.
-#include <umcg/policy.h>
+#include "audit.hpp"
 
 #include <cstdlib>
 #include <cstring>
@@ -117,10 +117,13 @@ uint32_t select(umcg_policy* p, umcg_policy_task* t, uint32_t, umcg_enqueue_reas
     return static_cast<uint32_t>(t->id) % p->n_servers;
 }
 
+void exit(umcg_policy* p, const umcg_policy_exit* info) {
+    if (audit* a = audit::of(p)) a->exited(info);
+}
 size_t dump(umcg_policy* p, char* text, size_t size) {
+    if (audit* a = audit::of(p)) a->dumped++;
     strncpy(text, "what the sinner says of itself", size - 1);
     text[size - 1] = 0;
-    (void)p;
     return strlen(text);
 }
 
@@ -133,6 +136,7 @@ constexpr umcg_policy_ops make() {
     ops.server_size = sizeof(server);
     ops.task_size = sizeof(task);
     ops.init = init;
+    ops.exit = exit;
     ops.select = select;
     ops.enqueue = enqueue;
     ops.dequeue = dequeue;

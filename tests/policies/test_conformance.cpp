@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: MIT
+//
+// The conformance suite on the runtime: under every policy, built in or not, well-behaved or not, each
+// task runs exactly once and ends; and the runtime keeps its side of the contract. The same in
+// virtual time: test_simulator.cpp.
+#include <gtest/gtest.h>
+
+#include <memory>
+
+#include "audit.hpp"
+#include "policy_call.hpp"
+#include "workload.hpp"
+
+namespace {
+
+// ---- what keeps the rules ----
+
+class Conforms : public testing::TestWithParam<const char*> {
+  protected:
+    std::string spec() const {
+        const std::string name = GetParam();
+        return name.find(".so") == name.npos ? name : plugin(name.substr(0, name.find(".so")));
+    }
+};
+
+TEST_P(Conforms, EachTaskRunsOnce) {
+    umcg::runtime rt(two_servers(spec()));
+    const std::string name = rt.policy();
+    const workload w(rt, scaled(300));
+    EXPECT_EQ(w.wrong(), 0U) << "of " << w.tasks();
+    EXPECT_EQ(rt.policy(), name) << rt.policy_report();
+    EXPECT_GT(rt.stats().preemptions, 0U);
+}
+
+TEST_P(Conforms, OnOneServer) {
+    umcg::options o = two_servers(spec());
+    o.servers = 1;
+    umcg::runtime rt(o);
+    const workload w(rt, scaled(80));
+    EXPECT_EQ(w.wrong(), 0U) << "of " << w.tasks();
+    EXPECT_EQ(rt.stats().policy_ejections, 0U) << rt.policy_report();
+}
+
+// It takes over in the middle, and is taken over.
+TEST_P(Conforms, WhileItComesAndGoes) {
+    umcg::runtime rt(two_servers("work_stealing"));
+    std::atomic<bool> end{false};
+    std::thread swaps([&] {
+        do {
+            for (const char* other : {"two_level", "fifo", "fair", "work_stealing"}) {
+                rt.set_policy(spec());
+                rt.set_policy(other);
+            }
+        } while (!end);
+    });
+    const workload w(rt, scaled(200));
+    end = true;
+    swaps.join();
+    EXPECT_EQ(w.wrong(), 0U) << "of " << w.tasks();
+    EXPECT_EQ(rt.stats().policy_ejections, 0U) << rt.policy_report();
+    EXPECT_GE(rt.stats().policy_swaps, 8U);
+}
+
+// The runtime ends with tasks of it that are queued, wait and run.
+TEST_P(Conforms, EndOfTheRuntime) {
+    std::atomic<unsigned> ran{0};
+    {
+        umcg::runtime rt(two_servers(spec()));
+        for (int i = 0; i < 100; i++)
+            rt.spawn([&ran, i] {
+                if (i % 3 == 1) umcg::sleep_for(1ms);
+                if (i % 3 == 2) usleep(100);
+                umcg::yield();
+                ran++;
+            }).detach();
+    }
+    EXPECT_EQ(ran, 100U);
+}
+
+INSTANTIATE_TEST_SUITE_P(, Conforms,
+                         testing::Values("work_stealing", "work_stealing:spawned=newest", "fifo",
+                                         "round_robin", "round_robin:slice=200us", "fair",
+                                         "fair:groups=1/0:200,slice=500us", "deadline", "two_level",
+                                         "two_level:slice=50us,every=3", "lottery.so", "version_1_0.so",
+                                         "none.so"),
+                         [](const auto& i) {
+                             std::string name = i.param;
+                             for (char& c : name)
+                                 if (!isalnum(static_cast<unsigned char>(c))) c = '_';
+                             return name;
+                         });
+
+// ---- what breaks them ----
+
+struct sin {
+    const char* name;
+    umcg_policy_exit_reason reason;
+    const char* op;
+    bool about_a_task;
+};
+
+class Sins : public testing::TestWithParam<sin> {};
+
+TEST_P(Sins, LoseNoTask) {
+    const sin& s = GetParam();
+    if (!umcg::detail::can_end_calls() &&
+        (std::string(s.name).find("hangs") == 0 || std::string(s.name) == "sleeps"))
+        GTEST_SKIP() << "ThreadSanitizer delays the signal that ends a call";
+    audit seen;
+    umcg::options o = two_servers(plugin(s.name) + seen.option());
+    o.policy_timeout = 500ms;
+    umcg::runtime rt(o);
+    // always there, and more than one in each queue, so that whoever is starved is passed by somebody
+    std::atomic<bool> end{false};
+    std::vector<umcg::task<void>> yielders;
+    for (int i = 0; i < 8; i++)
+        yielders.push_back(rt.spawn([&] {
+            while (!end) umcg::yield();
+        }));
+    while (!rt.stats().policy_ejections) {
+        std::vector<umcg::task<void>> tasks;
+        std::deque<std::atomic<unsigned>> ran;
+        for (int i = 0; i < 100; i++)
+            tasks.push_back(rt.spawn([&count = ran.emplace_back(0), i] {
+                count++;
+                if (i % 3 == 0) umcg::yield();
+                if (i % 3 == 1) umcg::sleep_for(100us);
+                if (i % 10 == 2) usleep(100);
+            }));
+        for (auto& t : tasks) t.join();
+        for (auto& n : ran) EXPECT_EQ(n, 1U);
+    }
+    end = true;
+    for (auto& t : yielders) t.join();
+    // what exit() was told
+    EXPECT_EQ(seen.exits, 1U);
+    // a queue that is empty for the policy alone, or others that pass the lost one: what is seen first
+    if (std::string(s.name) != "lost" || seen.reason != UMCG_POLICY_EXIT_LOST) {
+        EXPECT_EQ(seen.reason, s.reason) << seen.message;
+    }
+    EXPECT_STREQ(seen.op, s.op);
+    EXPECT_EQ(seen.task_id != 0, s.about_a_task) << seen.message;
+    const std::string report = rt.policy_report();
+    EXPECT_EQ(report.substr(0, report.find('\n')), seen.message);
+    EXPECT_EQ(seen.dumped, 1U);
+    EXPECT_NE(report.find("what the sinner says of itself"), report.npos) << report;
+    // and all goes on under fifo
+    EXPECT_EQ(rt.policy(), "fifo");
+    const workload w(rt, scaled(50));
+    EXPECT_EQ(w.wrong(), 0U) << "of " << w.tasks();
+    EXPECT_EQ(rt.stats().policy_ejections, 1U);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    , Sins,
+    testing::Values(sin{"lost", UMCG_POLICY_EXIT_STARVED, "pick", true},
+                    sin{"doubled", UMCG_POLICY_EXIT_DOUBLED, "pick", true},
+                    sin{"foreign", UMCG_POLICY_EXIT_FOREIGN, "pick", false},
+                    sin{"unmapped", UMCG_POLICY_EXIT_CRASHED, "pick", false},
+                    sin{"other_server", UMCG_POLICY_EXIT_FOREIGN, "pick", true},
+                    sin{"hangs", UMCG_POLICY_EXIT_OVERRUN, "pick", false},
+                    sin{"sleeps", UMCG_POLICY_EXIT_OVERRUN, "pick", false},
+                    sin{"crashes", UMCG_POLICY_EXIT_CRASHED, "pick", false},
+                    sin{"aborts", UMCG_POLICY_EXIT_CRASHED, "enqueue", true},
+                    sin{"throws", UMCG_POLICY_EXIT_EXCEPTION, "pick", false},
+                    sin{"starves", UMCG_POLICY_EXIT_STARVED, "pick", true},
+                    sin{"bad_server", UMCG_POLICY_EXIT_BAD_SERVER, "select", true},
+                    sin{"hangs_in_enqueue", UMCG_POLICY_EXIT_OVERRUN, "enqueue", true}),
+    [](const auto& s) { return s.param.name; });
+
+// ---- the runtime's side ----
+
+TEST(Contract, IsKept) {
+    audit seen;
+    uint64_t tasks;
+    {
+        umcg::runtime rt(two_servers(plugin("auditor") + seen.option()));
+        const workload w(rt, scaled(300));
+        tasks = w.tasks();
+        EXPECT_EQ(w.wrong(), 0U);
+        EXPECT_EQ(seen.online, 2U);
+        EXPECT_EQ(seen.offline, 0U);
+        EXPECT_EQ(rt.stats().policy_ejections, 0U) << rt.policy_report();
+    }
+    EXPECT_EQ(seen.wrong, 0U) << seen.first_wrong;
+    // all that are counted, and their helpers
+    EXPECT_GE(seen.attached, tasks);
+    EXPECT_EQ(seen.detached, seen.attached);
+    EXPECT_EQ(seen.enqueued[UMCG_ENQUEUE_SPAWN], seen.attached);
+    for (auto reason : {UMCG_ENQUEUE_WAKE, UMCG_ENQUEUE_YIELD, UMCG_ENQUEUE_PREEMPTED, UMCG_ENQUEUE_UNBLOCKED})
+        EXPECT_GT(seen.enqueued[reason], 0U) << reason;
+    EXPECT_GT(seen.blocked[UMCG_BLOCKED_PARK], 0U);
+    // no backend tells faults from calls
+    EXPECT_EQ(seen.blocked[UMCG_BLOCKED_FAULT], 0U);
+    EXPECT_EQ(seen.picked + seen.stolen + seen.dequeued,
+              seen.enqueued[0] + seen.enqueued[1] + seen.enqueued[2] + seen.enqueued[3] +
+                  seen.enqueued[4] + seen.enqueued[5]);
+    EXPECT_EQ(seen.exits, 1U);
+    EXPECT_EQ(seen.reason, UMCG_POLICY_EXIT_STOP);
+    EXPECT_EQ(seen.offline, 2U);
+    EXPECT_EQ(seen.dumped, 0U);
+}
+
+TEST(Contract, IsKeptWhileItComesAndGoes) {
+    audit seen;
+    umcg::runtime rt(two_servers("work_stealing"));
+    std::atomic<bool> end{false};
+    uint64_t rounds = 0;
+    std::thread swaps([&] {
+        do {
+            rounds++;
+            seen.online = seen.offline = 0;
+            rt.set_policy(plugin("auditor") + seen.option());
+            EXPECT_EQ(seen.online, 2U);
+            rt.set_policy(rounds % 2 ? "fair" : "work_stealing");
+            EXPECT_EQ(seen.exits, rounds);
+            EXPECT_EQ(seen.reason, UMCG_POLICY_EXIT_REPLACED);
+            EXPECT_EQ(seen.offline, 2U);
+        } while (!end);
+    });
+    const workload w(rt, scaled(200));
+    end = true;
+    swaps.join();
+    EXPECT_EQ(w.wrong(), 0U);
+    EXPECT_EQ(seen.wrong, 0U) << seen.first_wrong;
+    EXPECT_EQ(rt.stats().policy_ejections, 0U) << rt.policy_report();
+}
+
+TEST(Contract, IoIsABlockOfItsOwn) {
+    audit seen;
+    umcg::runtime rt(two_servers(plugin("auditor") + seen.option()));
+    if (!rt.spawn([] { return umcg::io::uses_io_uring(); }).join())
+        GTEST_SKIP() << "io_uring cannot be used here: umcg::io makes plain calls";
+    int ends[2];
+    ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
+    auto reader = rt.spawn([&] {
+        char c;
+        return umcg::io::read(ends[0], &c, 1);
+    });
+    // nobody writes before it is seen
+    while (!seen.blocked[UMCG_BLOCKED_IO]) std::this_thread::sleep_for(1ms);
+    EXPECT_EQ(seen.blocked[UMCG_BLOCKED_PARK], 0U);
+    EXPECT_EQ(write(ends[1], "x", 1), 1);
+    EXPECT_EQ(reader.join(), 1);
+    close(ends[0]);
+    close(ends[1]);
+    EXPECT_EQ(seen.wrong, 0U) << seen.first_wrong;
+}
+
+TEST(Contract, AttributesReachThePolicy) {
+    audit seen;
+    umcg::runtime rt(two_servers(plugin("auditor") + seen.option()));
+    umcg::attributes attr;
+    attr.group = 77;
+    attr.priority = -5;
+    attr.weight = 321;
+    attr.deadline = umcg::clock::now() + 1h;
+    rt.spawn([] {}, attr).join();
+    for (int when : {0, 1}) {
+        EXPECT_EQ(seen.priority[when], -5);
+        EXPECT_EQ(seen.weight[when], 321U);
+        EXPECT_EQ(seen.deadline_ns[when], static_cast<uint64_t>(attr.deadline.time_since_epoch().count()));
+    }
+    EXPECT_EQ(seen.wrong, 0U) << seen.first_wrong;
+}
+
+}  // namespace
