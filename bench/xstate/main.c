@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* xstate-bench [PREFIX...]: see xstate_bench.h. Run by bench/xstate/run. */
+/* xstate-bench [PREFIX...], xstate-bench preemption: see xstate_bench.h. Run by bench/xstate/run. */
 #include <stdio.h>
 #include <string.h>
 
@@ -46,10 +46,16 @@ int main(int argc, char **argv)
 	static const struct {
 		const char *name;
 		void (*run)(void);
-	} parts[] = { { "instruction", bench_instructions }, { "fibers", bench_fibers },
+	} parts[] = { { "instruction", bench_instructions }, { "dead", bench_dead },
+		      { "fibers", bench_fibers },
 		      { "threads", bench_threads }, { "signal", bench_signals } };
 	struct umcg_xstate_decision d = { .size = sizeof(d) };
 
+	/* it wants a backend, and no state that could be released */
+	if (argc == 2 && !strcmp(argv[1], "preemption")) {
+		bench_preemption();
+		return 0;
+	}
 	/* before an option decides */
 	policy();
 	if (umcg_xstate_policy(&d) || !d.available) {

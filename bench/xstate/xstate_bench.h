@@ -28,8 +28,10 @@ void load_all(const void *area);
 void report(const char *name, const char *metric, double ns);
 
 void bench_instructions(void);	/* instructions.c: the single pieces */
+void bench_dead(void);		/* dead.c: what a wait with dead registers would cost in the kernel */
 void bench_fibers(void);	/* fibers.c: switches in user space, lazy and eager */
 void bench_threads(void);	/* threads.c: kernel switches */
 void bench_signals(void);	/* threads.c: a signal's frame, without and with AMX */
+void bench_preemption(void);	/* preemption.c: a worker is stopped and goes on */
 
 #endif
