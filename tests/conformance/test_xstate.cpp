@@ -348,6 +348,18 @@ TEST_F(Xstate, AcrossATracer) {
     g.finish();
 }
 
+// All cases hold tiles as well where there are any; where there are none, this one says so.
+TEST_F(Xstate, TilesAreAmongThem) {
+    std::string why;
+    if (!use_tiles(&why)) GTEST_SKIP() << why << "; all the others ran without tiles";
+    EXPECT_TRUE(level() & kAmx);
+    const Registers in(6);
+    Registers out;
+    hold(in, out, system_call(SYS_getppid));
+    EXPECT_EQ(difference(in, out), "");
+    EXPECT_NE(out.in_use & UMCG_XSTATE_AMX, 0u);
+}
+
 // ---- after a release ----
 
 void release_and_nap() {
