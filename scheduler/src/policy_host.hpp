@@ -59,7 +59,7 @@ struct alignas(64) policy_seat {
     policy_call call;
     // the watchdog's
     uint32_t seen_seq = 0;
-    uint64_t seen_wall = 0, seen_cpu = 0;
+    uint64_t seen_look = 0, seen_cpu = 0;
 };
 
 struct policy_fault {
@@ -157,7 +157,7 @@ class policy_host {
     static void* watchdog_thread(void* arg);
     void watch() noexcept;
     void inspect() noexcept;
-    void inspect_call(policy_seat& seat, uint64_t wall) noexcept;
+    void inspect_call(policy_seat& seat, uint64_t look) noexcept;
     bool inspect_queue(unsigned s) noexcept;
     bool at_rest() noexcept;
     uint64_t period() const noexcept;

@@ -77,18 +77,18 @@ void policy_host::watch() noexcept {
 uint64_t policy_host::period() const noexcept { return std::min(limit.call, limit.starved) / 4; }
 
 // Does a call take too long? By the CPU time of its thread, which may get little; and if it gets none
-// because it sleeps, by the clock.
-void policy_host::inspect_call(policy_seat& at, uint64_t wall) noexcept {
+// because it sleeps, by the number of looks, which a machine that stands still does not raise.
+void policy_host::inspect_call(policy_seat& at, uint64_t look) noexcept {
     const uint32_t seq = at.call.seq.load(std::memory_order_acquire);
     if (seq % 2 == 0) return;
     const uint64_t cpu = cpu_ns_of(at.call.tid.load(std::memory_order_relaxed));
     if (seq != at.seen_seq) {
         at.seen_seq = seq;
-        at.seen_wall = wall;
+        at.seen_look = look;
         at.seen_cpu = cpu;
         return;
     }
-    if (cpu - at.seen_cpu > limit.call || wall - at.seen_wall > 20 * limit.call)
+    if (cpu - at.seen_cpu > limit.call || (look - at.seen_look) * period() > 20 * limit.call)
         end_policy_call(at.call, seq);
 }
 
@@ -111,10 +111,9 @@ bool policy_host::inspect_queue(unsigned s) noexcept {
 
 void policy_host::inspect() noexcept {
     if (inspecting_.exchange(1, std::memory_order_acquire)) return;
-    const uint64_t wall = now_ns();
-    beat_.store(wall, std::memory_order_relaxed);
-    beats_.fetch_add(1, std::memory_order_relaxed);
-    for (unsigned s = 0; s <= n_; s++) inspect_call(seat(s), wall);
+    beat_.store(now_ns(), std::memory_order_relaxed);
+    const uint64_t look = beats_.fetch_add(1, std::memory_order_relaxed) + 1;
+    for (unsigned s = 0; s <= n_; s++) inspect_call(seat(s), look);
     for (unsigned s = 0; s < n_; s++)
         if (inspect_queue(s)) break;
     inspecting_.store(0, std::memory_order_release);

@@ -95,6 +95,10 @@ inline bool off_cpu(pid_t tid) {
     const std::string call = slurp("/proc/self/task/" + std::to_string(tid) + "/syscall");
     return asleep(tid) && !call.empty() && call.rfind("running", 0) != 0;
 }
+// The same, in the system call of that number.
+inline bool off_cpu(pid_t tid, long number) {
+    return asleep(tid) && slurp("/proc/self/task/" + std::to_string(tid) + "/syscall").rfind(std::to_string(number) + " ", 0) == 0;
+}
 
 // A delay in one of the kernel's windows; CONFIG_UMCG_DEBUG only. Off again at
 // the end of the scope.

@@ -2,11 +2,13 @@
 //
 // Plugins in a running runtime: what they may not do, and what becomes of the tasks then. Arguments:
 // the folder of the plugins.
+#include <elf.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <filesystem>
 #include <fstream>
@@ -253,15 +255,29 @@ TEST_F(File, NoElf) {
     std::ofstream(path(), std::ios::trunc) << "hello";
     EXPECT_NE(refusal(path()).find("not an ELF file"), std::string::npos);
 }
+// Behind the last part that is mapped there are sections for debuggers, which nobody needs.
+uintmax_t end_of_mapped(const std::string& path) {
+    std::ifstream file(path, std::ios::binary);
+    Elf64_Ehdr elf = {};
+    file.read(reinterpret_cast<char*>(&elf), sizeof(elf));
+    file.seekg(static_cast<std::streamoff>(elf.e_phoff));
+    uintmax_t end = 0;
+    for (int i = 0; i < elf.e_phnum; i++) {
+        Elf64_Phdr part = {};
+        file.read(reinterpret_cast<char*>(&part), sizeof(part));
+        if (part.p_type == PT_LOAD) end = std::max<uintmax_t>(end, part.p_offset + part.p_filesz);
+    }
+    return end;
+}
 TEST_F(File, TruncatedAtEveryPage) {
-    const auto size = fs::file_size(path());
-    for (auto n = size - 1; n > 4096; n = n > 4096 ? n - 4096 : 0) {
+    const auto size = fs::file_size(path()), needed = end_of_mapped(path());
+    ASSERT_GT(needed, 4096U);
+    ASSERT_LE(needed, size);
+    fs::resize_file(path(), needed);
+    EXPECT_EQ(refusal(path()).find("truncated"), std::string::npos);
+    for (auto n = needed - 1; n > 4096; n = n > 4096 ? n - 4096 : 0) {
         fs::resize_file(path(), n);
-        const std::string why = refusal(path());
-        // what is behind the last part that is mapped is not needed
-        if (n < size / 4) {
-            EXPECT_NE(why.find("refused"), std::string::npos) << n << ": " << why;
-        }
+        EXPECT_NE(refusal(path()).find("refused"), std::string::npos) << n << " of " << needed;
     }
 }
 TEST_F(File, NoSymbol) {
