@@ -315,8 +315,10 @@ int BPF_PROG(umcg_switch, bool preempted, struct task_struct *prev, struct task_
 			if (slot->seen != t.word)
 				return 0;
 		} else if (phase == UMCG_BPF_RUNNING) {
+			/* asleep again before it was held: still the same block */
+			if (slot->seen != t.word)
+				slot->blocks++;
 			slot->seen = t.word;
-			slot->blocks++;
 			tell(slot, *index, t.server);
 		} else if (phase != UMCG_BPF_BLOCKING && phase != UMCG_BPF_BLOCKED) {
 			return 0;
