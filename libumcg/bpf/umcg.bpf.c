@@ -305,8 +305,9 @@ int BPF_PROG(umcg_switch, bool preempted, struct task_struct *prev, struct task_
 		if (traced)
 			return 0;
 		/* not to be read now: look again on the other side */
+		if (slot->seen)
+			slot->blocks++;
 		slot->seen = 0;
-		slot->blocks++;
 		tell(slot, *index, t.server);
 	} else {
 		phase = phase_of(&t);
@@ -316,7 +317,7 @@ int BPF_PROG(umcg_switch, bool preempted, struct task_struct *prev, struct task_
 				return 0;
 		} else if (phase == UMCG_BPF_RUNNING) {
 			/* asleep again before it was held: still the same block */
-			if (slot->seen != t.word)
+			if (slot->seen && slot->seen != t.word)
 				slot->blocks++;
 			slot->seen = t.word;
 			tell(slot, *index, t.server);

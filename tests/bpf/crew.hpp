@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -26,6 +27,10 @@ struct Worker {
     umcg_bpf_slot counts{};      // the program's own, at the end
     uint32_t seq = 0;            // of the task, at the end of the body
 };
+
+// seq counts the changes of state: RUNNABLE when born, and for each block BLOCKED and RUNNABLE;
+// each RUNNABLE was followed by RUNNING.
+inline uint64_t reported(const Worker& w) { return (w.seq - 2) / 3; }
 
 // One server with its workers; run() is the server thread and returns when all have exited.
 class Crew {
@@ -74,12 +79,23 @@ class Crew {
         w.task->server_tid = server_->tid;
         if (umcg_register(w.task, UMCG_REG_WORKER)) _exit(101);
         body(w);
-        w.seq = w.task->seq;
-        if (const umcg_bpf_slot* slot = peek_slot(w.task)) w.counts = *slot;
+        look(w);
         const pid_t server = static_cast<pid_t>(server_->tid);
         if (umcg_unregister(w.task)) _exit(102);
         done_++;
         umcg_kick(0, server);  // -ESRCH if it has seen this one, too
+    }
+
+    // What both sides have counted, of one moment: a block in between changes seq, and the last one may
+    // not have been told yet (the hold can come late). Awake all the while: a sleep is a block.
+    static void look(Worker& w) {
+        const umcg_bpf_slot* slot = peek_slot(w.task);
+        const auto end = std::chrono::steady_clock::now() + std::chrono::minutes(1);
+        do {
+            w.seq = __atomic_load_n(&w.task->seq, __ATOMIC_SEQ_CST);
+            if (slot) w.counts = *slot;
+        } while (__atomic_load_n(&w.task->seq, __ATOMIC_SEQ_CST) != w.seq ||
+                 (slot && reported(w) != w.counts.blocks && std::chrono::steady_clock::now() < end));
     }
 
     Worker& of(umcg_task* task) { return *by_task_.at(task); }
