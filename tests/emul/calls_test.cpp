@@ -107,6 +107,7 @@ TEST(Kick, BadArguments) {
     EXPECT_EQ(emul_kick(1, s.tid()), -EINVAL);
     for (pid_t tid : {0, -1, 1, 1 << 22, 0x7fffffff}) EXPECT_EQ(emul_kick(0, tid), -ESRCH) << tid;
     Worker w(s.tid(), [](Worker&) {});
+    s.expect_runnable(w);
     EXPECT_EQ(emul_kick(0, w.tid()), -EAGAIN) << "held";
     s.finish({&w});
 }
