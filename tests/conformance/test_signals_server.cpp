@@ -43,6 +43,8 @@ void interrupt(int flags, bool with_worker) {
         EVENTUALLY(spins != then);
         bool second_ran = false;
         Worker& second = g.worker([&](Worker&) { second_ran = true; });
+        // it wakes nobody, beside a running worker
+        ASSERT_EVENTUALLY(__atomic_load_n(&g.task()->runnable_ptr, __ATOMIC_SEQ_CST));
         ASSERT_EQ(g.next(), runnable(second));
         g.task()->next_tid = uint32_t(second.tid());
         EXPECT_EQ(umcg_wait(0, in_ms(2)), -ETIMEDOUT);
