@@ -10,11 +10,6 @@ namespace {
 
 class Traced : public Conformance {};
 
-// Let go by its tracer and asleep where it was, no longer in a stop.
-bool asleep_again(const Worker& w) {
-    return poll_until([&] { return asleep(w.tid()); });
-}
-
 // Run the only worker, held until now, to its end. No entry may come twice: it blocks
 // only while it runs, and wants to run only if it is not held already. What is lost
 // hangs.

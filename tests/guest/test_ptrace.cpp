@@ -16,9 +16,7 @@ using Ptrace = Guest;
 // A worker whose tracer has let it go is held where it was only once it has got
 // there; one that is dispatched on the way is reported BLOCKED (R24, the test
 // below), and rightly so. Asleep again, and no longer in a ptrace stop: it is there.
-bool back_in_hold(const Worker& w) {
-    return poll_until([&] { return asleep(w.tid()); });
-}
+bool back_in_hold(const Worker& w) { return asleep_again(w); }
 
 // Attached, stopped, continued and detached while held: it is where it was.
 TEST_F(Ptrace, SeizeAndDetachOfAHeldWorker) {

@@ -44,4 +44,9 @@ inline void seize_and_stop(pid_t tid) {
     wait_stop(tid);
 }
 
+// Let go by its tracer and asleep where it was, no longer in a stop.
+inline bool asleep_again(const Worker& w) {
+    return poll_until([&] { return asleep(w.tid()); });
+}
+
 }  // namespace umcg_test

@@ -76,7 +76,7 @@ int attach(umcg_policy* p, umcg_policy_task* t, umcg_enqueue_reason reason) {
     audit::of(p)->attached++;
     for (size_t i = 0; i < sizeof(task); i++)
         if (t->data[i]) wrong(p, "attach", "its data is not zero", t);
-    if (reason != UMCG_ENQUEUE_SPAWN && reason != UMCG_ENQUEUE_MIGRATED && reason > UMCG_ENQUEUE_MIGRATED)
+    if (reason > UMCG_ENQUEUE_MIGRATED)
         wrong(p, "attach", "there is no such reason", t);
     data(t).where = at::attached;
     look(p, t, 0);

@@ -37,17 +37,6 @@ inline umcg::options two_servers(const std::string& policy) {
     return o;
 }
 
-// A little work without a call of the runtime's. ThreadSanitizer lets signals in at calls that it
-// intercepts only.
-inline void burn() {
-    for (int i = 0; i < 200; i++) asm volatile("");
-#ifdef UNDER_TSAN
-    char from[8] = "burn", to[8];
-    volatile size_t n = sizeof(from);
-    memcpy(to, from, n);
-#endif
-}
-
 class workload {
   public:
     // `roots`: so many tasks, and about as many children. All have ended when it returns.
@@ -101,6 +90,22 @@ class workload {
   private:
     std::atomic<unsigned>& counter() { return counters_.emplace_back(0); }
 
+    // `how` is read(), for a byte that another task has yet to write.
+    template <class Read>
+    static void read_from_a_task(Read how) {
+        int ends[2];
+        if (pipe2(ends, O_CLOEXEC)) throw std::runtime_error("pipe2");
+        auto other = umcg::spawn([w = ends[1]] {
+            umcg::yield();
+            if (write(w, "x", 1) != 1) throw std::runtime_error("write");
+        });
+        char c;
+        if (how(ends[0], &c, 1) != 1) throw std::runtime_error("read");
+        other.join();
+        close(ends[0]);
+        close(ends[1]);
+    }
+
     void work(int i) {
         switch (i % 8) {
         case 0:
@@ -108,20 +113,7 @@ class workload {
             break;
         case 1: umcg::sleep_for(std::chrono::microseconds(200)); break;
         case 2: usleep(500); break;  // in the kernel
-        case 3: {  // waits in the kernel for another task
-            int ends[2];
-            if (pipe2(ends, O_CLOEXEC)) throw std::runtime_error("pipe2");
-            auto other = umcg::spawn([w = ends[1]] {
-                umcg::yield();
-                if (write(w, "x", 1) != 1) throw std::runtime_error("write");
-            });
-            char c;
-            if (read(ends[0], &c, 1) != 1) throw std::runtime_error("read");
-            other.join();
-            close(ends[0]);
-            close(ends[1]);
-            break;
-        }
+        case 3: read_from_a_task(::read); break;  // waits in the kernel for another task
         case 4: {  // faults
             constexpr size_t size = 16 * 4096;
             auto* m = static_cast<volatile char*>(mmap(nullptr, size, PROT_READ | PROT_WRITE,
@@ -147,20 +139,9 @@ class workload {
             other.join();
             break;
         }
-        case 6: {  // asynchronous I/O
-            int ends[2];
-            if (pipe2(ends, O_CLOEXEC)) throw std::runtime_error("pipe2");
-            auto other = umcg::spawn([w = ends[1]] {
-                umcg::yield();
-                if (write(w, "x", 1) != 1) throw std::runtime_error("write");
-            });
-            char c;
-            if (umcg::io::read(ends[0], &c, 1) != 1) throw std::runtime_error("io::read");
-            other.join();
-            close(ends[0]);
-            close(ends[1]);
+        case 6:  // asynchronous I/O
+            read_from_a_task([](int fd, void* to, size_t n) { return umcg::io::read(fd, to, n); });
             break;
-        }
         default:
             for (int k = 0; k < 3; k++) {
                 umcg::yield();

@@ -33,17 +33,6 @@ class Preempt : public Runtime {
 };
 IN_EVERY_CONFIGURATION(Preempt);
 
-// A little work without a call of the runtime's. ThreadSanitizer lets signals in at calls that it
-// intercepts only.
-void burn() {
-    for (int i = 0; i < 200; i++) asm volatile("");
-#ifdef UNDER_TSAN
-    char from[8] = "burn", to[8];
-    volatile size_t n = sizeof(from);
-    memcpy(to, from, n);
-#endif
-}
-
 // Tasks that do `work` until this object ends.
 class hogs {
   public:
