@@ -13,6 +13,8 @@ import subprocess
 import tempfile
 import time
 
+from fetched import Missing, once, run
+
 MODEL = "tigerlake"
 RELEASE = "trixie"
 MIRROR = "http://deb.debian.org/debian"
@@ -22,10 +24,6 @@ SEEDS = ("bochs", "bochsbios", "vgabios", "isolinux", "syslinux-common", "xorris
 NOT_NEEDED = ("libpam", "libgtk-3-common", "libx11-data", "libasound2-data", "libthai-data", "libsystemd-shared")
 LIBRARIES = "usr/lib/x86_64-linux-gnu"
 PORTS = ("log", "out", "err", "control")  # ttyS0 to ttyS3
-
-
-class Missing(Exception):
-    pass
 
 
 def fetch(directory):
@@ -57,28 +55,18 @@ def fetch(directory):
     apt("download", *[n for n in names if n in SEEDS or (n.startswith("lib") and not n.startswith(NOT_NEEDED))])
     debs = os.path.join(directory, "debs")
     for deb in sorted(os.listdir(debs)):
-        subprocess.run(["dpkg-deb", "-x", deb, os.path.join(directory, "root")], cwd=debs, check=True)
+        run("dpkg-deb", "-x", deb, os.path.join(directory, "root"), cwd=debs)
     for sub in ("lists", "cache", "debs"):
         shutil.rmtree(os.path.join(directory, sub))
 
 
 def installed(cache, say):
     """The unpacked tree; fetched once."""
-    final = os.path.join(cache, f"bochs-{RELEASE}")
-    root = os.path.join(final, "root")
-    if not os.path.exists(os.path.join(root, "usr/bin/bochs-bin")):
+    def fill(directory):
         say("fetching Bochs 3, about 50 MB")
-        os.makedirs(cache, exist_ok=True)
-        temp = tempfile.mkdtemp(dir=cache, prefix=".bochs-")
-        try:
-            fetch(temp)
-            try:
-                os.rename(temp, final)
-            except OSError:  # somebody else was quicker
-                pass
-        finally:
-            shutil.rmtree(temp, ignore_errors=True)
-    return root
+        fetch(directory)
+
+    return os.path.join(once(os.path.join(cache, f"bochs-{RELEASE}"), fill), "root")
 
 
 def foreign(root, program, *args):

@@ -36,6 +36,7 @@ int main(void)
 	struct job job = read_job();
 	int out, err, status;
 
+	load_modules();
 	attach("sysfs", "sysfs", "/sys", NULL);
 	attach("proc", "proc", "/proc", NULL);
 	attach("devtmpfs", "devtmpfs", "/dev", NULL);

@@ -33,6 +33,9 @@ bool write_file(const char *path, const char *text);
 /* job.c */
 struct job read_job(void);
 
+/* modules.c */
+void load_modules(void);
+
 /* root.c */
 void attach(const char *type, const char *source, const char *dir, const char *options);
 void build_root(const struct job *job);
