@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * A process in which nothing happens: two servers wait, and so do their workers.
- * How often does any of its threads run meanwhile?
+ * Who runs without need? In a process in which nothing happens, two servers and
+ * their workers waiting: any of its threads. In one whose workers switch all the
+ * time: any thread that is neither server nor worker, such as a monitor.
  */
 #include <ctype.h>
 #include <dirent.h>
@@ -49,8 +50,19 @@ static unsigned long long switches_of(const char *tid)
 	return sum;
 }
 
-/* Of all threads but the caller's. */
-static unsigned long long switches(void)
+static bool belongs_to(const struct fifo *f, const char *tid)
+{
+	unsigned int number = (unsigned int)atoi(tid);
+
+	for (unsigned int i = 0; i < f->count; i++) {
+		if (f->workers[i].task.tid == number)
+			return true;
+	}
+	return f->server->tid == number;
+}
+
+/* Of all threads but the caller's and, if @but is not NULL, its server's and workers'. */
+static unsigned long long switches(const struct fifo *but)
 {
 	unsigned long long sum = 0;
 	struct dirent *entry;
@@ -62,7 +74,8 @@ static unsigned long long switches(void)
 		fail("/proc/self/task: %s", strerror(errno));
 	snprintf(self, sizeof(self), "%d", gettid());
 	while ((entry = readdir(dir))) {
-		if (isdigit((unsigned char)entry->d_name[0]) && strcmp(entry->d_name, self))
+		if (isdigit((unsigned char)entry->d_name[0]) && strcmp(entry->d_name, self) &&
+		    !(but && belongs_to(but, entry->d_name)))
 			sum += switches_of(entry->d_name);
 	}
 	closedir(dir);
@@ -86,16 +99,45 @@ static void idle(const struct bench_case *c)
 	for (int i = 0; i < SERVERS * WORKERS; i++)
 		chan_recv(&ready);
 	nanosleep(&settle, NULL);
-	before = switches();
+	before = switches(NULL);
 	nanosleep(&window, NULL);
-	report(c, "per_second", (double)(switches() - before) / SECONDS);
+	report(c, "per_second", (double)(switches(NULL) - before) / SECONDS);
 	fflush(stdout);
 	_exit(0);	/* the workers wait for ever */
+}
+
+static _Atomic unsigned long long turns;
+
+static void yields(struct fifo_worker *self)
+{
+	(void)self;
+	for (;; turns++)
+		must(umcg_wait(UMCG_WAIT_ENQUEUE, 0), "yield");
+}
+
+static void switching(const struct bench_case *c)
+{
+	const struct timespec settle = { .tv_nsec = SETTLE_NS }, window = { .tv_sec = SECONDS };
+	struct fifo *f = fifo_new(0);
+	unsigned long long before, turns_before;
+
+	for (int i = 0; i < 2; i++)
+		fifo_add(f, yields, NULL);
+	fifo_start(f);
+	nanosleep(&settle, NULL);
+	turns_before = turns;
+	before = switches(f);
+	nanosleep(&window, NULL);
+	report(c, "others_per_second", (double)(switches(f) - before) / SECONDS);
+	report(c, "turns_per_second", (double)(turns - turns_before) / SECONDS);
+	fflush(stdout);
+	_exit(0);	/* the workers go on for ever */
 }
 
 const struct bench_case idle_cases[] = {
 	{ .name = "idle.blocked", .run = idle, .needs_umcg = true },
 	{ .name = "idle.blocked_quiet", .run = idle, .arg = { FIFO_QUIET | FIFO_DIRECT },
 	  .needs_umcg = true },
+	{ .name = "idle.switching", .run = switching, .needs_umcg = true },
 	{ 0 },
 };

@@ -2,11 +2,13 @@
 """The table of bench/backends: each figure of a backend beside its rival's.
 
 A figure is the median of the rounds. A ratio is the median of the rounds' ratios, each of two figures
-that were measured seconds apart by the same process."""
+that were measured seconds apart by the same process. What ran in the guest is in instructions: its figures
+stand beside those of the rivals in the guest."""
 
 from statistics import median
 
-BACKENDS = ("kernel", "bpf", "portable")
+BACKENDS = ("kernel", "guest", "bpf", "portable")
+NAMES = {"guest": "kernel, in the guest: instructions (rival's)"}
 PLAIN = "a plain thread"
 FUTEX = "futex hand-over"
 MANAGER = "a thread that tells a manager by futex, then blocks"
@@ -33,6 +35,9 @@ def rows():
     section = "**An idle process**: context switches per second of all its threads"
     yield section, "8 workers blocked, 2 servers", "idle.blocked per_second", None, None
     yield section, "the same, QUIET + DIRECT_RESUME", "idle.blocked_quiet per_second", None, None
+    section = "**A process whose two workers yield all the time**, per second"
+    yield section, "yields", "idle.switching turns_per_second", None, None
+    yield section, "context switches of threads that are neither server nor worker", "idle.switching others_per_second", None, None
 
 
 def number(value):
@@ -44,23 +49,30 @@ def ratio(mine, rival):
     return f"{median(pairs):.2f}" if pairs else "-"
 
 
+def cell(backend, mine, rival):
+    if not mine:
+        return "-"
+    there = f" ({number(median(rival.values()))})" if backend == "guest" and rival else ""
+    return number(median(mine.values())) + there
+
+
 def markdown(values, comments):
     """Rows and columns without figures are left out."""
     backends = [b for b in BACKENDS if any(k[0] == b for k in values)]
-    out = ["| what | " + " | ".join(backends) + " | against | its figure | ratios |",
+    out = ["| what | " + " | ".join(NAMES.get(b, b) for b in backends) + " | against | its figure | ratios |",
            "|---|" + "--:|" * len(backends) + "---|--:|--:|"]
     seen = None
     for section, what, key, rival, rival_key in rows():
-        mine = [values.get((b, key)) for b in backends]
-        rivals = [values.get((b, rival_key), {}) for b in backends]
-        # the rival knows nothing of the backend: its figure is the median over all of them
-        others = [v for figures in rivals for v in figures.values()]
-        if not any(mine) or (rival and not others):
+        mine = {b: values[b, key] for b in backends if (b, key) in values}
+        rivals = {b: values.get((b, rival_key), {}) for b in backends}
+        # the rival knows nothing of the backend: its figure is the median over all of them, but for the guest's
+        others = [v for b, figures in rivals.items() if b != "guest" for v in figures.values()]
+        if not mine or (rival and not any(rivals.values())):
             continue
         if section != seen:
             out.append(f"| {section} |" + " |" * (len(backends) + 3))
             seen = section
-        figures = " | ".join(number(median(m.values())) if m else "-" for m in mine)
-        ratios = ", ".join(ratio(m, r) if m else "-" for m, r in zip(mine, rivals)) if rival else ""
-        out.append(f"| {what} | {figures} | {rival or ''} | {number(median(others)) if rival else ''} | {ratios} |")
+        cells = [cell(b, mine.get(b), rivals[b]) for b in backends]
+        ratios = ", ".join(ratio(mine[b], rivals[b]) if b in mine else "-" for b in backends) if rival else ""
+        out.append(f"| {what} | {' | '.join(cells)} | {rival or ''} | {number(median(others)) if others else ''} | {ratios} |")
     return "\n".join([f"{c}  " for c in comments] + [""] + out) + "\n"

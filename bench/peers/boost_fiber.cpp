@@ -132,6 +132,18 @@ void timers(long n) {
     watch.report(static_cast<double>(n) * 10);
 }
 
+void timer_fire(long n) {
+    std::vector<fibers::fiber> all;
+    const auto due = std::chrono::steady_clock::now() + bench::timers_due;
+    for (long t = 0; t < n; t++) all.push_back(spawn([due] { boost::this_fiber::sleep_until(due); }));
+    boost::this_fiber::sleep_until(due - bench::timers_due / 10);
+    if (std::chrono::steady_clock::now() >= due)
+        bench::fail("this machine is too slow: the timers were due before they were set");
+    const bench::stopwatch watch;
+    for (auto& t : all) t.join();
+    watch.report(static_cast<double>(n));
+}
+
 long sum(long number, long leaves) {
     if (leaves <= 1) return number;
     long parts[10];
@@ -231,7 +243,8 @@ int main(int argc, char** argv) {
     static const bench::measured_case cases[] = {
         {"switch", raw_switch}, {"yield", yields},           {"spawn_join", spawn_join},
         {"channel", channels},  {"mutex", mutex_held},       {"mutex_2", mutex_two_cpus},
-        {"timer", timers},      {"skynet", skynet},          {"fib", fib},
+        {"timer", timers},      {"timer_fire", timer_fire},
+        {"skynet", skynet},          {"fib", fib},
         {"parked", parked},     {"syscalls", syscall_storm}, {"faults", fault_storm},
     };
     return bench::run_case(cases, argc, argv);

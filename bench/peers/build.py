@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Builds the rivals of bench/runtime and bench/policies into DIR, those whose Debian packages are here."""
+"""Builds the rivals of bench/runtime, bench/policies and bench/io into DIR, those whose Debian packages are here."""
 
 import os
 import shutil
@@ -9,6 +9,7 @@ import sys
 HERE = os.path.dirname(os.path.realpath(__file__))
 RUNTIME = os.path.join(os.path.dirname(HERE), "runtime")
 POLICIES = os.path.join(os.path.dirname(HERE), "policies")
+IO = os.path.join(os.path.dirname(HERE), "io")
 CRATES = "/usr/share/cargo/registry"
 CXX = ["c++", "-std=gnu++20", "-O2", "-g", "-Wall", "-Wextra", "-pthread", f"-I{RUNTIME}"]
 
@@ -19,7 +20,7 @@ def newer(target):
         return False
     made = os.path.getmtime(target)
     return all(os.path.getmtime(os.path.join(where, name)) <= made
-               for folder in (HERE, RUNTIME, POLICIES) for where, _, names in os.walk(folder) for name in names
+               for folder in (HERE, RUNTIME, POLICIES, IO) for where, _, names in os.walk(folder) for name in names
                if name.endswith((".h", ".hpp", ".cpp", ".go", ".rs", ".toml")))
 
 
@@ -38,16 +39,20 @@ def boost_fiber(out):
     run(CXX + [os.path.join(HERE, "boost_fiber.cpp"), "-o", out, "-lboost_fiber", "-lboost_context"])
 
 
-def go(out):
+def go_program(folder, out):
     cache = os.path.join(os.path.dirname(out), "go-cache")
-    run(["go", "build", "-o", out, os.path.join(HERE, "go", "main.go")], GO111MODULE="off", GOFLAGS="", GOCACHE=cache)
+    run(["go", "build", "-o", out, os.path.join(HERE, folder, "main.go")], GO111MODULE="off", GOFLAGS="", GOCACHE=cache)
 
 
-def tokio(out):
+def go(out):
+    go_program("go", out)
+
+
+def cargo_program(folder, name, out):
     """Offline, from Debian's crates; in a copy, for cargo writes its lock file beside the sources."""
-    copy = os.path.join(os.path.dirname(out), "tokio-build")
+    copy = os.path.join(os.path.dirname(out), folder + "-build")
     shutil.rmtree(copy, ignore_errors=True)
-    shutil.copytree(os.path.join(HERE, "tokio"), copy)
+    shutil.copytree(os.path.join(HERE, folder), copy)
     os.mkdir(os.path.join(copy, ".cargo"))
     with open(os.path.join(copy, ".cargo", "config.toml"), "w") as f:
         f.write(f'[source.crates-io]\nreplace-with = "debian"\n[source.debian]\ndirectory = "{CRATES}"\n'
@@ -55,7 +60,11 @@ def tokio(out):
     # its settings are those of CARGO_HOME, so it may be started from anywhere
     run(["cargo", "build", "--release", "--offline", "--manifest-path", os.path.join(copy, "Cargo.toml")],
         CARGO_HOME=os.path.join(copy, ".cargo"))
-    shutil.copy2(os.path.join(copy, "target", "release", "tokio-bench"), out)
+    shutil.copy2(os.path.join(copy, "target", "release", name), out)
+
+
+def tokio(out):
+    cargo_program("tokio", "tokio-bench", out)
 
 
 def load_threads(out):
@@ -63,8 +72,23 @@ def load_threads(out):
 
 
 def load_go(out):
-    cache = os.path.join(os.path.dirname(out), "go-cache")
-    run(["go", "build", "-o", out, os.path.join(HERE, "load_go", "main.go")], GO111MODULE="off", GOFLAGS="", GOCACHE=cache)
+    go_program("load_go", out)
+
+
+def echo_epoll(out):
+    run(CXX + [f"-I{IO}", os.path.join(HERE, "echo_epoll.cpp"), "-o", out])
+
+
+def echo_asio(out):
+    run(CXX + [f"-I{IO}", os.path.join(HERE, "echo_asio.cpp"), "-o", out])
+
+
+def echo_go(out):
+    go_program("echo_go", out)
+
+
+def echo_tokio(out):
+    cargo_program("echo_tokio", "echo_tokio", out)
 
 
 # name, function, its packages, a file that is there when they are
@@ -78,6 +102,13 @@ PEERS = (
 LOAD_PEERS = (
     ("threads", load_threads, "build-essential liblmdb-dev", "/usr/include/lmdb.h"),
     ("go", load_go, "golang-go", "/usr/bin/go"),
+)
+# Those of bench/io
+ECHO_PEERS = (
+    ("epoll", echo_epoll, "build-essential", None),
+    ("asio", echo_asio, "libasio-dev", "/usr/include/asio.hpp"),
+    ("go", echo_go, "golang-go", "/usr/bin/go"),
+    ("tokio", echo_tokio, "librust-tokio-dev rustc cargo", "/usr/bin/cargo"),
 )
 
 

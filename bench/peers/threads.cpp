@@ -129,6 +129,19 @@ void timers(long n) {
     watch.report(static_cast<double>(n) * 10);
 }
 
+void timer_fire(long n) {
+    use_cpus(1);
+    std::vector<std::thread> all;
+    const auto due = std::chrono::steady_clock::now() + bench::timers_due;
+    for (long t = 0; t < n; t++) all.emplace_back([due] { std::this_thread::sleep_until(due); });
+    std::this_thread::sleep_until(due - bench::timers_due / 10);
+    if (std::chrono::steady_clock::now() >= due)
+        bench::fail("this machine is too slow: the timers were due before they were set");
+    const bench::stopwatch watch;
+    for (auto& t : all) t.join();
+    watch.report(static_cast<double>(n));
+}
+
 void parked(long n) {
     use_cpus(2);
     std::counting_semaphore<> never(0), up(0);
@@ -176,7 +189,7 @@ void fault_storm(long) {
 int main(int argc, char** argv) {
     static const bench::measured_case cases[] = {
         {"yield", yields},     {"spawn_join", spawn_join},  {"channel", channels},
-        {"mutex", mutex_held}, {"mutex_2", mutex_two_cpus}, {"timer", timers},
+        {"mutex", mutex_held}, {"mutex_2", mutex_two_cpus}, {"timer", timers}, {"timer_fire", timer_fire},
         {"parked", parked},    {"syscalls", syscall_storm}, {"faults", fault_storm},
     };
     return bench::run_case(cases, argc, argv);

@@ -20,6 +20,8 @@ void skynet(long n);
 void fib(long n);
 
 void timers(long n);
+void timer_insert(long n);
+void timer_fire(long n);
 void parked(long n);
 void syscall_storm(long n);
 void fault_storm(long n);

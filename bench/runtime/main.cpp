@@ -8,7 +8,8 @@ int main(int argc, char** argv) {
     static const bench::measured_case cases[] = {
         {"switch", raw_switch}, {"yield", yields},           {"spawn_join", spawn_join},
         {"channel", channel},   {"mutex", mutex_held},       {"mutex_2", mutex_two_cpus},
-        {"timer", timers},      {"skynet", skynet},          {"fib", fib},
+        {"timer", timers},      {"timer_insert", timer_insert}, {"timer_fire", timer_fire},
+        {"skynet", skynet},     {"fib", fib},
         {"parked", parked},     {"syscalls", syscall_storm}, {"faults", fault_storm},
     };
     return bench::run_case(cases, argc, argv);

@@ -21,6 +21,8 @@ ROWS = (
     (ONE, "channel without buffer, there and back", "channel", "cpu_ns", 1, (("boost_fiber", 0.4), ("go", 0.4))),
     (ONE, "mutex of 8 tasks, held across a yield", "mutex", "cpu_ns", 1, ()),
     (ONE, "sleep of 1 to 2 ms, 1000 tasks", "timer", "cpu_ns", 1, ()),
+    (ONE, "timer set and taken away, 10,000 others", "timer_insert", "cpu_ns", 1, ()),
+    (ONE, "10,000 tasks due at once, until they end", "timer_fire", "cpu_ns", 1, ()),
     (TWO, "mutex of 8 tasks, held for an addition, ns", "mutex_2", "wall_ns", 1, ()),
     (TWO, "skynet, 1,000,000 leaves, ms", "skynet", "wall_ns", 1e6, (("go", 0.35),)),
     (TWO, "the same, CPU time, ms", "skynet", "cpu_ns", 1e6, (("go", 0.35),)),

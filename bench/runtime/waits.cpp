@@ -6,6 +6,7 @@
 
 #include "cases.hpp"
 #include "faults.h"
+#include "timer.hpp"
 
 using namespace std::chrono_literals;
 
@@ -21,6 +22,36 @@ void timers(long n) {
             }));
         for (auto& t : all) t.join();
         watch.report(static_cast<double>(n) * 10);
+    });
+}
+
+// A timer is set and taken away again, n times, among others that are not due for an hour; per pair.
+void timer_insert(long n) {
+    umcg::detail::timer_heap heap;
+    std::vector<umcg::detail::waiter> others(bench::timers_pending);
+    const uint64_t hour = umcg::detail::now_ns() + 3600'000'000'000;
+    for (size_t i = 0; i < others.size(); i++) heap.insert(others[i].timer, hour + i * 7919 % 10007 * 1000);
+    umcg::detail::waiter mine;
+    const bench::stopwatch watch;
+    for (long i = 0; i < n; i++) {
+        heap.insert(mine.timer, hour + static_cast<uint64_t>(i) * 104729 % 10007 * 1000);
+        heap.erase(mine.timer);
+    }
+    watch.report(static_cast<double>(n));
+    for (auto& w : others) heap.erase(w.timer);
+}
+
+// n tasks are due at once, and end; per task. They sleep when the watch is started.
+void timer_fire(long n) {
+    in_runtime(1, [n] {
+        std::vector<umcg::task<void>> all;
+        const auto due = umcg::clock::now() + bench::timers_due;
+        for (long t = 0; t < n; t++) all.push_back(umcg::spawn([due] { umcg::sleep_until(due); }));
+        umcg::sleep_until(due - bench::timers_due / 10);
+        if (umcg::clock::now() >= due) bench::fail("this machine is too slow: the timers were due before they were set");
+        const bench::stopwatch watch;
+        for (auto& t : all) t.join();
+        watch.report(static_cast<double>(n));
     });
 }
 

@@ -1,15 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
 // A TCP echo server: a fiber per client, straight-line code, all waits in io_uring.
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 
-#include <algorithm>
 #include <atomic>
 #include <cerrno>
-#include <charconv>
 #include <chrono>
-#include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <exception>
@@ -21,6 +17,8 @@
 #include <umcg/runtime.hpp>
 #include <umcg/scope.hpp>
 #include <utility>
+
+#include "../common/server.hpp"
 
 namespace net = umcg::net;
 using namespace std::chrono_literals;
@@ -57,42 +55,30 @@ class echo_server {
 
     // Until the token is cancelled and the clients have gone.
     void run(unsigned acceptors, const umcg::cancel_token& stop) {
-        umcg::scope all;
-        // plain accept() may outwait its limit if another one has taken the client (umcg/io.hpp)
-        if (!umcg::io::uses_io_uring()) acceptors = 1;
-        for (unsigned i = 0; i < acceptors; i++) all.spawn([&] { accept(all, stop); });
-        umcg::sleep_until(stop);
-        // who takes nothing by then is left
-        all.join(grace);
+        examples::serve_until(stop, acceptors, grace, [&](umcg::scope& all) {
+            examples::accept_clients(listener_, stop, [&](net::stream client) {
+                admit(all, std::move(client), stop);
+            });
+        });
     }
 
     net::address address() const { return listener_.address(); }
 
   private:
-    void accept(umcg::scope& all, const umcg::cancel_token& stop) {
-        while (!stop.cancelled()) {
-            int error;
-            net::stream client = listener_.accept(&error, stop);
-            if (error == -EMFILE || error == -ENFILE || error == -ENOMEM || error == -ENOBUFS) {
-                // it stays in the backlog: until somebody has left
-                umcg::sleep_until({100ms, stop});
-                continue;
-            }
-            if (error) continue;  // cancelled, or one client that has gone already
-            if (clients_.fetch_add(1) >= config_.max_clients) {
+    void admit(umcg::scope& all, net::stream client, const umcg::cancel_token& stop) {
+        if (clients_.fetch_add(1) >= config_.max_clients) {
+            clients_--;
+            return;
+        }
+        try {
+            all.spawn([this, &stop, end = all.token(), client = std::move(client)]() mutable {
+                serve(client, stop, end);
+                client.reset();
                 clients_--;
-                continue;
-            }
-            try {
-                all.spawn([this, &stop, end = all.token(), client = std::move(client)]() mutable {
-                    serve(client, stop, end);
-                    client.reset();
-                    clients_--;
-                });
-            } catch (const std::exception& e) {
-                clients_--;
-                fprintf(stderr, "echo: no task for a client: %s\n", e.what());
-            }
+            });
+        } catch (const std::exception& e) {
+            clients_--;
+            fprintf(stderr, "echo: no task for a client: %s\n", e.what());
         }
     }
 
@@ -112,40 +98,22 @@ class echo_server {
     std::atomic<int> clients_ = 0;
 };
 
-bool option(std::string_view arg, std::string_view name, int least, int most, int* value) {
-    if (!arg.starts_with(name)) return false;
-    arg.remove_prefix(name.size());
-    const auto [end, error] = std::from_chars(arg.data(), arg.data() + arg.size(), *value);
-    if (error != std::errc() || end != arg.data() + arg.size() || *value < least || *value > most)
-        throw std::invalid_argument(std::string(name) + std::string(arg) + " is not possible: " +
-                                    std::to_string(least) + " to " + std::to_string(most));
-    return true;
-}
-
 config parse(int argc, char** argv) {
+    using examples::number_option;
     config c;
     for (int i = 1; i < argc; i++) {
         const std::string_view arg = argv[i];
         if (arg.starts_with("--bind=")) {
             c.bind = arg.substr(7);
-        } else if (!option(arg, "--port=", 0, 65535, &c.port) &&
-                   !option(arg, "--servers=", 0, 1024, &c.servers) &&
-                   !option(arg, "--max-clients=", 1, 1000000, &c.max_clients) &&
-                   !option(arg, "--idle-seconds=", 1, 1000000, &c.idle_seconds) &&
-                   !option(arg, "--io-uring=", 0, 1, &c.io_uring)) {
+        } else if (!number_option(arg, "--port=", 0, 65535, &c.port) &&
+                   !number_option(arg, "--servers=", 0, 1024, &c.servers) &&
+                   !number_option(arg, "--max-clients=", 1, 1000000, &c.max_clients) &&
+                   !number_option(arg, "--idle-seconds=", 1, 1000000, &c.idle_seconds) &&
+                   !number_option(arg, "--io-uring=", 0, 1, &c.io_uring)) {
             throw std::invalid_argument("not an option: " + std::string(arg) + "; see --help");
         }
     }
     return c;
-}
-
-// A descriptor for each client, if that is allowed; else some wait in the backlog.
-void raise_limits(const config& c) {
-    rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit)) return;
-    limit.rlim_cur =
-        std::min(limit.rlim_max, std::max(limit.rlim_cur, static_cast<rlim_t>(c.max_clients) + 64));
-    setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 }  // namespace
@@ -154,21 +122,9 @@ int main(int argc, char** argv) {
     if (argc == 2 && !strcmp(argv[1], "--help")) return fputs(help, stdout) < 0;
     try {
         const config c = parse(argc, argv);
-        raise_limits(c);
-        // blocked before the first thread starts: they are read from a descriptor
-        sigset_t signals;
-        sigemptyset(&signals);
-        sigaddset(&signals, SIGTERM);
-        sigaddset(&signals, SIGINT);
-        pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-        net::socket stop_fd(signalfd(-1, &signals, SFD_CLOEXEC));
-
-        umcg::options how;
-        how.servers = static_cast<unsigned>(c.servers);
-        how.guard = umcg::stack_guard::when_possible;
-        how.io_uring = c.io_uring;
-        if (!c.io_uring) how.max_workers = static_cast<unsigned>(c.max_clients) + 16;
-        umcg::runtime rt(how);
+        examples::want_descriptors(static_cast<unsigned long>(c.max_clients) + 64);
+        const net::socket stop_fd = examples::stop_signals();
+        umcg::runtime rt(examples::runtime_options(c.servers, c.max_clients, c.io_uring));
         echo_server server(c,
                            net::listener::bind(net::resolve(c.bind, std::to_string(c.port)).at(0)));
         printf("echo: ready on %s, %u servers, backend %s\n", server.address().to_string().c_str(),

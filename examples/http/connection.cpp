@@ -22,6 +22,8 @@ namespace {
 // Answers are sent when so much has gathered, even if more requests wait.
 constexpr size_t flush_size = 64 * 1024;
 constexpr size_t block = 64 * 1024;
+// Files from this size on do not pass through this program: docs/benchmarks.md has the figures.
+constexpr size_t direct_size = 64 * 1024;
 
 constexpr std::string_view json = "application/json";
 
@@ -225,13 +227,19 @@ bool connection::answer_file(const std::string& path) {
     return sent && keep_;
 }
 
-// False: the client has gone, or the file has shrunk: nothing but a close can tell it.
+// False, as of the next: the client has gone, or the file has shrunk: nothing but a close can tell it.
 bool connection::send_content(const file& content) {
     uint64_t at = 0;
     while (at < content.size) {
+        const auto want = static_cast<size_t>(std::min<uint64_t>(content.size - at, block));
+        // a worker that waits for the disk holds up what it has submitted: the ring waits better
+        if (content.size >= direct_size && content.in_memory(at, want)) {
+            if (!flush() || !send_directly(content, at, want)) return false;
+            at += want;
+            continue;
+        }
         if (out_.size() >= flush_size && !flush()) return false;
         const size_t before = out_.size();
-        const auto want = static_cast<size_t>(std::min<uint64_t>(content.size - at, block));
         out_.resize(before + want);
         const ssize_t n = umcg::io::pread(content.fd.get(), out_.data() + before, want,
                                           static_cast<off_t>(at), end_);
@@ -239,6 +247,18 @@ bool connection::send_content(const file& content) {
         if (n <= 0) return false;
         at += static_cast<uint64_t>(n);
     }
+    return true;
+}
+
+bool connection::send_directly(const file& content, uint64_t at, size_t size) {
+    const umcg::limit until(patience_, end_);
+    for (size_t done = 0; done < size;) {
+        const ssize_t n = umcg::io::sendfile(client_.fd(), content.fd.get(),
+                                             static_cast<off_t>(at + done), size - done, until);
+        if (n <= 0) return false;
+        done += static_cast<size_t>(n);
+    }
+    all_.counts.bytes_sent.fetch_add(size, std::memory_order_relaxed);
     return true;
 }
 

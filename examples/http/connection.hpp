@@ -50,6 +50,7 @@ class connection {
     bool answer_file(const std::string& path);
     bool answer_file_error(int error, const std::string& path);
     bool send_content(const file& content);
+    bool send_directly(const file& content, uint64_t at, size_t size);
     void log(int status, uint64_t bytes);
     void flush_log();
     void linger();

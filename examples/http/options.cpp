@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "options.hpp"
 
-#include <charconv>
 #include <stdexcept>
 #include <string_view>
+
+#include "../common/server.hpp"
 
 namespace http {
 
@@ -28,21 +29,8 @@ Serve the files below a directory over HTTP/1.1. Two more routes:
 SIGTERM, SIGINT: no new clients; requests that have begun have five more seconds.
 )";
 
-namespace {
-
-bool option(std::string_view arg, std::string_view name, int least, int most, int* value) {
-    if (!arg.starts_with(name)) return false;
-    arg.remove_prefix(name.size());
-    const auto [end, error] = std::from_chars(arg.data(), arg.data() + arg.size(), *value);
-    if (error != std::errc() || end != arg.data() + arg.size() || *value < least || *value > most)
-        throw std::invalid_argument(std::string(name) + std::string(arg) + " is not possible: " +
-                                    std::to_string(least) + " to " + std::to_string(most));
-    return true;
-}
-
-}  // namespace
-
 options parse_options(int argc, char** argv) {
+    using examples::number_option;
     options o;
     for (int i = 1; i < argc; i++) {
         const std::string_view arg = argv[i];
@@ -50,15 +38,15 @@ options parse_options(int argc, char** argv) {
             o.root = arg.substr(7);
         } else if (arg.starts_with("--bind=")) {
             o.bind = arg.substr(7);
-        } else if (!option(arg, "--port=", 0, 65535, &o.port) &&
-                   !option(arg, "--servers=", 0, 1024, &o.servers) &&
-                   !option(arg, "--max-clients=", 1, 1000000, &o.max_clients) &&
-                   !option(arg, "--idle-seconds=", 1, 1000000, &o.idle_seconds) &&
-                   !option(arg, "--request-seconds=", 1, 1000000, &o.request_seconds) &&
-                   !option(arg, "--max-head=", 1, 1024, &o.max_head) &&
-                   !option(arg, "--max-body=", 0, 1048576, &o.max_body) &&
-                   !option(arg, "--log=", 0, 1, &o.log) &&
-                   !option(arg, "--io-uring=", 0, 1, &o.io_uring)) {
+        } else if (!number_option(arg, "--port=", 0, 65535, &o.port) &&
+                   !number_option(arg, "--servers=", 0, 1024, &o.servers) &&
+                   !number_option(arg, "--max-clients=", 1, 1000000, &o.max_clients) &&
+                   !number_option(arg, "--idle-seconds=", 1, 1000000, &o.idle_seconds) &&
+                   !number_option(arg, "--request-seconds=", 1, 1000000, &o.request_seconds) &&
+                   !number_option(arg, "--max-head=", 1, 1024, &o.max_head) &&
+                   !number_option(arg, "--max-body=", 0, 1048576, &o.max_body) &&
+                   !number_option(arg, "--log=", 0, 1, &o.log) &&
+                   !number_option(arg, "--io-uring=", 0, 1, &o.io_uring)) {
             throw std::invalid_argument("not an option: " + std::string(arg) + "; see --help");
         }
     }

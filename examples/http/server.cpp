@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "server.hpp"
 
-#include <cerrno>
 #include <chrono>
 #include <cstdio>
 #include <exception>
 #include <string>
 #include <utility>
 
+#include "../common/server.hpp"
 #include "response.hpp"
 
 namespace net = umcg::net;
@@ -26,26 +26,11 @@ server::server(const options& o)
       listener_(net::listener::bind(net::resolve(o.bind, std::to_string(o.port)).at(0))) {}
 
 void server::run(unsigned acceptors, const umcg::cancel_token& stop) {
-    umcg::scope all;
-    // plain accept() may outwait its limit if another one has taken the client (umcg/io.hpp)
-    if (!umcg::io::uses_io_uring()) acceptors = 1;
-    for (unsigned i = 0; i < acceptors; i++) all.spawn([&] { accept(all, stop); });
-    umcg::sleep_until(stop);
-    all.join(grace);
-}
-
-void server::accept(umcg::scope& all, const umcg::cancel_token& stop) {
-    while (!stop.cancelled()) {
-        int error;
-        net::stream client = listener_.accept(&error, stop);
-        if (error == -EMFILE || error == -ENFILE || error == -ENOMEM || error == -ENOBUFS) {
-            // it stays in the backlog: until somebody has left
-            umcg::sleep_until({100ms, stop});
-            continue;
-        }
-        // an error: cancelled, or one client that has gone already
-        if (!error) admit(all, std::move(client), stop);
-    }
+    examples::serve_until(stop, acceptors, grace, [&](umcg::scope& all) {
+        examples::accept_clients(listener_, stop, [&](net::stream client) {
+            admit(all, std::move(client), stop);
+        });
+    });
 }
 
 void server::admit(umcg::scope& all, net::stream client, const umcg::cancel_token& stop) {

@@ -22,7 +22,6 @@ class server {
     void run(unsigned acceptors, const umcg::cancel_token& stop);
 
   private:
-    void accept(umcg::scope& all, const umcg::cancel_token& stop);
     void admit(umcg::scope& all, umcg::net::stream client, const umcg::cancel_token& stop);
     void reject(umcg::net::stream& client);
 

@@ -5,6 +5,7 @@
 #include <linux/openat2.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -31,6 +32,12 @@ int open_beneath(int root, const char* path) {
 
 descriptor::~descriptor() {
     if (fd_ >= 0) close(fd_);
+}
+
+bool file::in_memory(uint64_t at, size_t length) const {
+    char last;
+    const iovec one = {&last, 1};
+    return preadv2(fd.get(), &one, 1, static_cast<off_t>(at + length - 1), RWF_NOWAIT) == 1;
 }
 
 static_files::static_files(const std::string& root)

@@ -30,6 +30,9 @@ struct file {
     descriptor fd;
     uint64_t size = 0;
     time_t modified = 0;
+
+    // Would a read of it not wait for a disk? A look at its last byte: files are read ahead.
+    bool in_memory(uint64_t at, size_t length) const;
 };
 
 class static_files {

@@ -70,6 +70,8 @@ void EngineSection(const Shared& shared, std::string* out) {
     Line(out, "yields", stats.yields);
     Line(out, "hand_overs", stats.hand_overs);
     Line(out, "server_wakeups", stats.server_wakeups);
+    Line(out, "io_ops", stats.io_ops);
+    Line(out, "io_system_calls", stats.io_system_calls);
     Line(out, "user_spans", stats.spans);
     Line(out, "most_running_per_server", stats.most_running);
     Line(out, "overlaps", stats.overlaps);

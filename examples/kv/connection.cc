@@ -2,11 +2,11 @@
 #include "connection.h"
 
 #include <sys/socket.h>
-#include <sys/time.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <umcg/io.hpp>
 
 namespace kv {
 namespace {
@@ -22,6 +22,16 @@ ParserLimits Limits(const Options& options) {
     limits.max_bulk = options.max_value;
     limits.max_request = options.max_value + (size_t{64} << 20);
     return limits;
+}
+
+// To announce a wait that keeps a thread costs more than a look: only if there is one. -EAGAIN:
+// there is, or the ring is to be asked at once.
+template <class Call>
+ssize_t LookFirst(Call call) {
+    if (umcg::io::uses_io_uring()) return -EAGAIN;
+    const ssize_t n = call(MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (n >= 0) return n;
+    return errno == EINTR ? -EAGAIN : -errno;
 }
 
 }  // namespace
@@ -99,6 +109,12 @@ void Connection::FailBatch(Executor& executor, const Status& status) {
     batch_size_ = 0;
 }
 
+// How long one receive or send may take.
+umcg::limit Connection::Patience() const {
+    const int seconds = shared_.options.timeout_seconds;
+    return seconds ? umcg::limit(std::chrono::seconds(seconds)) : umcg::limit();
+}
+
 // False: the client is gone.
 bool Connection::Flush(Worker& worker, Executor& executor) {
     if (session_.writing()) {
@@ -112,9 +128,13 @@ bool Connection::Flush(Worker& worker, Executor& executor) {
 bool Connection::Send(Worker& worker) {
     size_t sent = 0;
     while (sent < out_.size()) {
-        StageScope sending(worker, Stage::kSend);
-        ssize_t n = send(fd_, out_.data() + sent, out_.size() - sent, MSG_NOSIGNAL);
-        if (n < 0 && errno == EINTR) continue;
+        const char* from = out_.data() + sent;
+        const size_t size = out_.size() - sent;
+        ssize_t n = LookFirst([&](int flags) { return send(fd_, from, size, flags); });
+        if (n == -EAGAIN) {
+            StageScope sending(worker, Stage::kSend);
+            n = umcg::io::send(fd_, from, size, 0, Patience());
+        }
         if (n <= 0) return false;
         sent += static_cast<size_t>(n);
     }
@@ -127,13 +147,10 @@ bool Connection::Receive(Worker& worker) {
     // A request may announce 512 MB: memory follows what has really come.
     size_t want = std::min(parser_.wanted(), in_.size());
     if (!in_.Reserve(std::max(want, in_.room() ? size_t{1} : Buffer::kFree))) return true;
-    // To announce a wait costs more than a look: only if there is one.
-    ssize_t n = recv(fd_, in_.end(), in_.room(), MSG_DONTWAIT);
-    if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+    ssize_t n = LookFirst([&](int flags) { return recv(fd_, in_.end(), in_.room(), flags); });
+    if (n == -EAGAIN) {
         StageScope receiving(worker, Stage::kReceive);
-        do {
-            n = recv(fd_, in_.end(), in_.room(), 0);
-        } while (n < 0 && errno == EINTR);
+        n = umcg::io::recv(fd_, in_.end(), in_.room(), 0, Patience());
     }
     if (n <= 0) return false;
     in_.Grow(static_cast<size_t>(n));
@@ -143,13 +160,10 @@ bool Connection::Receive(Worker& worker) {
 // A close with unread input resets the connection, and the client may lose our last reply. So say
 // that we are done, and read a little, for a little while.
 void Connection::Linger() {
-    using std::chrono::steady_clock;
     if (shutdown(fd_, SHUT_WR)) return;
-    const timeval patience = {.tv_sec = 0, .tv_usec = 200 * 1000};
-    setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-    const auto end = steady_clock::now() + std::chrono::seconds(1);
+    const umcg::limit end(std::chrono::seconds(1));
     char sink[4096];
-    while (steady_clock::now() < end && recv(fd_, sink, sizeof(sink), 0) > 0) {
+    while (umcg::io::recv(fd_, sink, sizeof(sink), 0, end) > 0) {
     }
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// One client, served by plain blocking code: read, run all that has come, write, again.
+// One client, served by straight-line code: read, run all that has come, write, again. The socket
+// is waited for by umcg::io, LMDB is called directly.
 //
 // Writes of one such turn share one LMDB transaction: their replies are sent after its commit, so
 // what a client has seen acknowledged is in the file. If the commit fails, every command of it gets
@@ -10,6 +11,7 @@
 
 #include <atomic>
 #include <string_view>
+#include <umcg/limit.hpp>
 #include <vector>
 
 #include "buffer.h"
@@ -39,6 +41,7 @@ class Connection {
     bool Receive(Worker& worker);
     bool Send(Worker& worker);
     void Linger();
+    umcg::limit Patience() const;
 
     Shared& shared_;
     const int fd_;

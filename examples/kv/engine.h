@@ -30,6 +30,8 @@ struct EngineStats {
     uint64_t yields = 0;          // a task let others go first
     uint64_t hand_overs = 0;      // from a worker to another that was in the middle of its task
     uint64_t server_wakeups = 0;  // times that a server thread came to run
+    uint64_t io_ops = 0;          // receives and sends through io_uring
+    uint64_t io_system_calls = 0;  // for these, waits included
     // Does ever more than one worker of a server run in user space? Looked at in `spans` stretches
     // of code that make no system call.
     uint64_t spans = 0;
@@ -65,7 +67,8 @@ class Worker {
 
     // Between commands, holding no lock: others may go first.
     virtual void Checkpoint() = 0;
-    // Around every stretch that may block.
+    // Around every stretch that may block. With io_uring the task waits in kReceive and kSend, its
+    // worker does not.
     virtual void Begin(Stage stage) = 0;
     virtual void End(Stage stage) = 0;
     // Around user code that makes no system call and takes no lock.
@@ -116,7 +119,8 @@ class Engine {
 
 struct EngineOptions {
     int servers = 1;
-    bool fibers = true;   // UMCG only: else each connection has a thread
+    bool fibers = true;  // UMCG only: else each connection has a thread
+    bool io_uring = true;  // fibers only: for receives and sends
     int max_clients = 1;  // at once
     bool pin = false;     // server i and its workers: the i-th CPU that this process may use
 };

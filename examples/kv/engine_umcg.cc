@@ -5,6 +5,7 @@
 
 #include <exception>
 #include <string>
+#include <umcg/io.hpp>
 #include <umcg/native_handle.hpp>
 #include <umcg/runtime.hpp>
 #include <umcg/wait_group.hpp>
@@ -46,15 +47,18 @@ class UmcgWorker : public Worker {
         umcg::yield();
     }
 
-    // A wait for the client is announced, for a backend that would notice it late. Inside LMDB
-    // nobody knows in advance; its page faults are the kernel's, or a monitor's, to see.
+    // umcg::io announces a wait for the client, for a backend that would notice it late. Inside
+    // LMDB nobody knows in advance; its page faults are the kernel's, or a monitor's, to see.
     void Begin(Stage stage) override {
+        if (InRing(stage)) return;
         stage_since_ = Look(umcg::native_handle());
-        if (stage == Stage::kReceive) umcg_blocking_begin();
     }
     void End(Stage stage) override {
-        if (stage == Stage::kReceive) umcg_blocking_end();
-        // In a stage there is no call of the runtime, so it ends on the worker that it began on.
+        if (InRing(stage)) {
+            burst_ = 0;  // others have had their turn
+            return;
+        }
+        // Nothing in such a stage parks the task, so it ends on the worker that it began on.
         const umcg::native_handles on = umcg::native_handle();
         if (Look(on) != stage_since_)
             servers_[on.server_index].blocks[static_cast<int>(stage)].fetch_add(
@@ -70,6 +74,9 @@ class UmcgWorker : public Worker {
     void Leave() override { servers_[on_.server_index].check.Leave(record_, on_); }
 
   private:
+    static bool InRing(Stage stage) {
+        return (stage == Stage::kReceive || stage == Stage::kSend) && umcg::io::uses_io_uring();
+    }
     // Changes when the worker stops in the kernel.
     using Seen = std::pair<const umcg_task*, uint32_t>;
     static Seen Look(const umcg::native_handles& on) {
@@ -119,6 +126,8 @@ class UmcgEngine : public Engine {
         }
         stats.hand_overs = all.hand_overs;
         stats.server_wakeups = all.server_wakes;
+        stats.io_ops = all.io_ops;
+        stats.io_system_calls = all.io_enters;
         return stats;
     }
 
@@ -151,9 +160,10 @@ Result<std::unique_ptr<Engine>> StartUmcgEngine(const EngineOptions& options) {
     how.servers = static_cast<unsigned>(options.servers);
     how.pin = options.pin;
     how.stack_size = kStackSize;
-    how.io_uring = false;  // plain calls only: no descriptors for rings
+    how.io_uring = options.fibers && options.io_uring;  // else no descriptors for rings
     how.guard = umcg::stack_guard::when_possible;
-    // A fiber that waits for its client keeps its worker: whoever may connect must find one.
+    // A fiber in a page fault keeps its worker, and so does one in a plain receive: whoever may
+    // connect must find one.
     how.max_workers = static_cast<unsigned>(options.max_clients) + 2;
     try {
         return std::unique_ptr<Engine>(new UmcgEngine(options, how));

@@ -113,11 +113,6 @@ void Listener::Accept(UniqueFd fd) {
         return Reject(fd.get(), "ERR max number of clients reached");
     SetInt(fd.get(), IPPROTO_TCP, TCP_NODELAY, 1);
     SetInt(fd.get(), SOL_SOCKET, SO_KEEPALIVE, 1);
-    if (int seconds = shared_.options.timeout_seconds) {
-        const timeval timeout = {.tv_sec = seconds, .tv_usec = 0};
-        (void)setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
-        (void)setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
-    }
     auto client = std::make_shared<Client>(this, std::move(fd));
     Status status = shared_.engine->Spawn([client](Worker& worker) { client->Serve(worker); });
     if (status.ok()) return;

@@ -72,6 +72,7 @@ int Main(int argc, char** argv) {
     engine_options.servers = options->servers;
     engine_options.pin = options->pin;
     engine_options.fibers = options->fibers;
+    engine_options.io_uring = options->io_uring;
     engine_options.max_clients = options->max_clients;
     Result<std::unique_ptr<Engine>> engine =
         options->umcg ? StartUmcgEngine(engine_options) : StartThreadsEngine(engine_options);

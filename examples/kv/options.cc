@@ -24,6 +24,8 @@ A key-value server: the Redis protocol over an LMDB file, one task per client.
   --tasks=fiber     with UMCG: a client's task is a fiber, on a worker thread only while it runs or
                     is blocked (default)
   --tasks=thread    or it has a thread of its own
+  --io-uring=0|1    fibers: wait for clients in io_uring, a thousand of them with a few threads (1),
+                    or in plain blocking calls, with a worker thread each
   --servers=N       UMCG servers, that is CPUs to use (one per CPU of the process)
   --pin             server i and its clients' threads run on the i-th CPU only
   --sync=full       a write is acknowledged when it is on the disk: survives a power cut (default)
@@ -72,6 +74,7 @@ Result<Options> ParseOptions(int argc, char** argv) {
         kPort,
         kEngine,
         kTasks,
+        kIoUring,
         kServers,
         kPin,
         kSync,
@@ -88,6 +91,7 @@ Result<Options> ParseOptions(int argc, char** argv) {
         {"port", required_argument, nullptr, kPort},
         {"engine", required_argument, nullptr, kEngine},
         {"tasks", required_argument, nullptr, kTasks},
+        {"io-uring", required_argument, nullptr, kIoUring},
         {"servers", required_argument, nullptr, kServers},
         {"pin", no_argument, nullptr, kPin},
         {"sync", required_argument, nullptr, kSync},
@@ -133,6 +137,10 @@ Result<Options> ParseOptions(int argc, char** argv) {
             case kTasks:
                 options.fibers = value == "fiber";
                 good = options.fibers || value == "thread";
+                break;
+            case kIoUring:
+                options.io_uring = value == "1";
+                good = options.io_uring || value == "0";
                 break;
             case kServers:
                 good = integer(1, 256, &options.servers);

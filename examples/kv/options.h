@@ -16,6 +16,7 @@ struct Options {
     int port = 6379;
     bool umcg = true;
     bool fibers = true;
+    bool io_uring = true;
     int servers = 0;  // 0: one per CPU that the process may use
     bool pin = false;
     int max_clients = 1000;

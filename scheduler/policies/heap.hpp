@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// A pairing heap through a member `heap` of the tasks' data: no allocation, O(1) insertion, O(log n)
+// A priority queue through a member `heap` of the tasks' data: no allocation, O(1) insertion, O(log n)
 // amortised removal of the least. before(a, b): a comes out first; a total order.
+//
+// Those that come in order, and of equals in a policy most do, are a list, whose ends cost a few ns. The
+// others are a pairing heap beside it.
 #ifndef UMCG_POLICIES_HEAP_HPP
 #define UMCG_POLICIES_HEAP_HPP
 
@@ -11,32 +14,51 @@ template <class T>
 struct heap_link {
     T* child;
     T* next;
-    T* prev;  // the parent of a first child
+    T* prev;  // in the heap: the parent of a first child
+    bool in_order;  // in the list
 };
 
 template <class T>
 class policy_heap {
   public:
-    T* front() const noexcept { return root_; }
+    bool empty() const noexcept { return !first_ && !root_; }
+    T* front() const noexcept {
+        if (!root_) return first_;
+        return first_ && before(*first_, *root_) ? first_ : root_;
+    }
 
     void insert(T& t) noexcept {
         t.heap = {};
-        root_ = meld(root_, &t);
+        if (last_ && before(t, *last_)) {
+            root_ = meld(root_, &t);
+            return;
+        }
+        t.heap.in_order = true;
+        t.heap.prev = last_;
+        (last_ ? last_->heap.next : first_) = &t;
+        last_ = &t;
     }
     void erase(T& t) noexcept {
-        T* rest = merge(t.heap.child);
-        if (root_ == &t) {
-            root_ = rest;
+        if (t.heap.in_order) {
+            (t.heap.prev ? t.heap.prev->heap.next : first_) = t.heap.next;
+            (t.heap.next ? t.heap.next->heap.prev : last_) = t.heap.prev;
         } else {
-            T*& from = t.heap.prev->heap.child == &t ? t.heap.prev->heap.child : t.heap.prev->heap.next;
-            from = t.heap.next;
-            if (t.heap.next) t.heap.next->heap.prev = t.heap.prev;
-            root_ = meld(root_, rest);
+            erase_from_heap(t);
         }
-        t.heap = {};
     }
 
   private:
+    void erase_from_heap(T& t) noexcept {
+        T* rest = merge(t.heap.child);
+        if (root_ == &t) {
+            root_ = rest;
+            return;
+        }
+        T*& from = t.heap.prev->heap.child == &t ? t.heap.prev->heap.child : t.heap.prev->heap.next;
+        from = t.heap.next;
+        if (t.heap.next) t.heap.next->heap.prev = t.heap.prev;
+        root_ = meld(root_, rest);
+    }
     static T* meld(T* a, T* b) noexcept {
         if (!a) return b;
         if (!b) return a;
@@ -74,6 +96,8 @@ class policy_heap {
         return root;
     }
 
+    T* first_ = nullptr;
+    T* last_ = nullptr;
     T* root_ = nullptr;
 };
 

@@ -59,6 +59,8 @@ void wait_as_worker(worker* w) noexcept {
 void hand_over(worker* w, worker* v) noexcept {
     server& s = *w->home;
     s.settle();
+    // I5: before what it is to carry
+    if (v->in_ring) s.io->wake_all();
     s.count(&stats::hand_overs);
     __atomic_store_n(&w->kernel->next_tid, __atomic_load_n(&v->kernel->tid, __ATOMIC_RELAXED),
                      __ATOMIC_RELAXED);
@@ -191,9 +193,7 @@ void run_worker(worker& me) noexcept {
             after_switch(switch_context(w, w->exceptions, w->native, t->ctx, false));
         }
     }
-    s.running(*w);
-    s.workers--;
-    s.count(&stats::workers, static_cast<uint64_t>(-1));
+    s.retired(*w);
 }
 
 void make_runnable(task_body& t, enqueue_reason reason) noexcept {

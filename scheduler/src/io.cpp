@@ -4,6 +4,7 @@
 // decided here; ring.cpp and io_plain.cpp are the ways.
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/stat.h>
 #include <umcg/umcg.h>
 #include <unistd.h>
 
@@ -44,8 +45,11 @@ ring* submit(io_op& op, unsigned opcode, const limit& until, const Prepare& prep
         io_uring_sqe* sqe = r->get();
         if (sqe) {
             prepare(sqe);
-            io_uring_sqe_set_data(sqe, &op);
-            w->home->io_prepared();
+            if (opcode == IORING_OP_READ || opcode == IORING_OP_WRITE) r->use_registered(*sqe);
+            io_uring_sqe_set_data(sqe, static_cast<detail::completion*>(&op));
+            // Whoever accepts lets in all who are there, as long as its slice lasts: one for each
+            // turn of a long queue, and the last has waited for as many turns as there are clients.
+            w->home->io_prepared(opcode == IORING_OP_ACCEPT);
         } else {
             r = nullptr;
         }
@@ -54,9 +58,17 @@ ring* submit(io_op& op, unsigned opcode, const limit& until, const Prepare& prep
     return r;
 }
 
+bool on_disk(int fd) {
+    struct stat s;
+    return !fstat(fd, &s) && (S_ISREG(s.st_mode) || S_ISBLK(s.st_mode));
+}
+
+// `file`: the descriptor, if it may be one of a disk, whose transfers wait for nobody.
 template <class Prepare, class Plain>
-auto run(unsigned opcode, const limit& until, Prepare prepare, Plain call) -> decltype(call()) {
+auto run(unsigned opcode, const limit& until, Prepare prepare, Plain call, int file = -1)
+    -> decltype(call()) {
     if (until.token() && until.token()->cancelled()) return -ECANCELED;
+    const bool is_try = file >= 0 && until.ns() && until.ns() <= detail::now_ns();
     for (;;) {
         io_op op;
         ring* r = submit(op, opcode, until, prepare);
@@ -70,7 +82,9 @@ auto run(unsigned opcode, const limit& until, Prepare prepare, Plain call) -> de
         }
         const int res = op.result();
         if (res != -ECANCELED && res != -EINTR) return res;
-        if (how == wake::timeout) return -ETIME;
+        // It may have been stopped in the queue of the kernel's threads. A time that has passed makes
+        // a try all the same.
+        if (how == wake::timeout) return is_try && on_disk(file) ? call() : -ETIME;
         if (how == wake::cancelled) return -ECANCELED;
         // nobody asked: the worker that had submitted it has ended, and with it what it had begun
     }
@@ -102,7 +116,30 @@ ssize_t transfer(int fd, const iovec* vector, int count, off_t offset, bool out,
         [&] {
             return out ? plain::write(fd, vector, count, offset, until)
                        : plain::read(fd, vector, count, offset, until);
-        });
+        },
+        fd);
+}
+
+// SO_LINGER's time is in seconds. What is left to send is sent in the background then: 0 seconds
+// would throw it away.
+void shorten_linger(int fd, const limit& until) {
+    linger l = {};
+    socklen_t size = sizeof(l);
+    if (getsockopt(fd, SOL_SOCKET, SO_LINGER, &l, &size) || !l.l_onoff || !l.l_linger) return;
+    int seconds = 0;
+    if (!until.token() || !until.token()->cancelled()) {
+        uint64_t at = until.ns();
+        const uint64_t token_at = until.token() ? until.token()->deadline() : 0;
+        if (token_at && (!at || token_at < at)) at = token_at;
+        const uint64_t now = detail::now_ns();
+        seconds = at ? static_cast<int>(std::min<uint64_t>((at > now ? at - now : 0) / 1000000000,
+                                                           static_cast<uint64_t>(l.l_linger)))
+                     : l.l_linger;
+    }
+    if (seconds == l.l_linger) return;
+    l.l_onoff = seconds > 0;
+    l.l_linger = seconds;
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &l, sizeof(l));
 }
 
 }  // namespace
@@ -116,7 +153,8 @@ ssize_t pread(int fd, void* buffer, size_t size, off_t offset, const limit& unti
         [&] {
             const iovec one = {buffer, size};
             return plain::read(fd, &one, 1, offset, until);
-        });
+        },
+        fd);
 }
 
 ssize_t pwrite(int fd, const void* buffer, size_t size, off_t offset, const limit& until) {
@@ -128,7 +166,8 @@ ssize_t pwrite(int fd, const void* buffer, size_t size, off_t offset, const limi
         [&] {
             const iovec one = {const_cast<void*>(buffer), size};
             return plain::write(fd, &one, 1, offset, until);
-        });
+        },
+        fd);
 }
 
 // -1: the file's own position
@@ -150,14 +189,14 @@ ssize_t writev(int fd, const iovec* vector, int count, const limit& until) {
 int fsync(int fd, const limit& until) {
     return run(
         IORING_OP_FSYNC, until, [&](io_uring_sqe* sqe) { io_uring_prep_fsync(sqe, fd, 0); },
-        [&] { return retried([&] { return ::fsync(fd); }); });
+        [&] { return retried([&] { return ::fsync(fd); }); }, fd);
 }
 
 int fdatasync(int fd, const limit& until) {
     return run(
         IORING_OP_FSYNC, until,
         [&](io_uring_sqe* sqe) { io_uring_prep_fsync(sqe, fd, IORING_FSYNC_DATASYNC); },
-        [&] { return retried([&] { return ::fdatasync(fd); }); });
+        [&] { return retried([&] { return ::fdatasync(fd); }); }, fd);
 }
 
 int openat(int directory, const char* path, int flags, mode_t mode, const limit& until) {
@@ -169,7 +208,8 @@ int openat(int directory, const char* path, int flags, mode_t mode, const limit&
 
 // Not by the ring: it closes at once in nearly every case, and is not to be submitted later than
 // what the next call opens.
-int close(int fd) {
+int close(int fd, const limit& until) {
+    if (until.ns() || until.token()) shorten_linger(fd, until);
     return ::close(fd) ? -errno : 0;
 }
 
@@ -233,7 +273,19 @@ ssize_t sendmsg(int fd, const msghdr* message, int flags, const limit& until) {
         [&] { return plain::sendmsg(fd, message, flags, until); });
 }
 
-int shutdown(int fd, int how) {
+ssize_t sendfile(int socket, int file, off_t offset, size_t size, const limit& until) {
+    if (until.token() && until.token()->cancelled()) return -ECANCELED;
+    const plain::non_blocking now(socket);
+    if (now.error()) return now.error();
+    for (;;) {
+        const ssize_t n = plain::sendfile(socket, file, offset, std::min(size, most));
+        if (n != -EAGAIN) return n;
+        if (const int got = poll(socket, POLLOUT, until); got < 0) return got;
+    }
+}
+
+int shutdown(int fd, int how, const limit& until) {
+    if (until.token() && until.token()->cancelled()) return -ECANCELED;
     return ::shutdown(fd, how) ? -errno : 0;
 }
 

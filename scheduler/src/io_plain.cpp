@@ -4,10 +4,12 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/sendfile.h>
 #include <umcg/umcg.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <optional>
 #include <umcg/cancellation.hpp>
 
 #include "core.hpp"
@@ -146,20 +148,36 @@ int finish_connecting(int fd, const limit& until) {
 
 }  // namespace
 
+non_blocking::non_blocking(int fd) noexcept : fd_(fd), flags_(fcntl(fd, F_GETFL)) {
+    if (flags_ >= 0 && flags_ & O_NONBLOCK) return;
+    changed_ = flags_ >= 0 && !fcntl(fd, F_SETFL, flags_ | O_NONBLOCK);
+    if (!changed_) error_ = -errno;
+}
+
+non_blocking::~non_blocking() {
+    if (changed_) fcntl(fd_, F_SETFL, flags_);
+}
+
 int connect(int fd, const sockaddr* address, socklen_t size, const limit& until) {
-    const int flags = fcntl(fd, F_GETFL);
-    if (flags < 0) return -errno;
-    const bool change = limited(until) && !(flags & O_NONBLOCK);
-    if (change && fcntl(fd, F_SETFL, flags | O_NONBLOCK)) return -errno;
+    std::optional<non_blocking> change;
+    if (limited(until)) {
+        change.emplace(fd);
+        if (change->error()) return change->error();
+    }
     int err = 0;
     {
         announced blocking;
         if (::connect(fd, address, size)) err = -errno;
     }
     // one that was interrupted goes on
-    if (err == -EINTR || (change && err == -EINPROGRESS)) err = finish_connecting(fd, until);
-    if (change) fcntl(fd, F_SETFL, flags);
+    if (err == -EINTR || (change && change->changed() && err == -EINPROGRESS))
+        err = finish_connecting(fd, until);
     return err;
+}
+
+ssize_t sendfile(int socket, int file, off_t offset, size_t size) {
+    // not announced: what is in memory does not wait
+    return again_if_interrupted([&] { return ::sendfile(socket, file, &offset, size); });
 }
 
 namespace {

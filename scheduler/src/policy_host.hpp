@@ -38,6 +38,7 @@ struct policy_entry : umcg_policy_task {
 
     uintptr_t self = reinterpret_cast<uintptr_t>(this);  // what a foreign pointer does not have
     uint32_t epoch = 0;            // of the policy that it is attached to; 0: none
+    bool away = false;             // in the kernel, as the policy was told, and not yet that it is back
     uint64_t picked_at = 0;        // with UMCG_POLICY_WANTS_TIME, while it runs
     const char* name = "";         // as long as it is attached
     // Under the lock of the seat that it is queued on, for policies that are watched:
@@ -61,6 +62,8 @@ struct alignas(64) policy_seat {
     uint32_t seen_seq = 0;
     uint64_t seen_look = 0, seen_cpu = 0;
 };
+
+const char* in_words(umcg_policy_exit_reason reason);
 
 struct policy_fault {
     umcg_policy_exit_reason reason;
@@ -89,7 +92,8 @@ class policy_host {
     policy_entry* pick(unsigned s, uint64_t& slice_ns) noexcept;
     policy_entry* steal(unsigned thief, unsigned victim) noexcept;
     size_t depth(unsigned s) noexcept;
-    void blocked(unsigned s, policy_entry& t, umcg_blocked_reason why) noexcept;
+    // True: the policy wants to know, and does.
+    bool blocked(unsigned s, policy_entry& t, umcg_blocked_reason why) noexcept;
     void attr_changed(unsigned s, policy_entry& t) noexcept;
 
     // ---- the executor of server `here`, or with no_server anybody ----
@@ -130,6 +134,8 @@ class policy_host {
     friend class outside_bracket;
 
     policy_seat& seat(unsigned s) noexcept { return seats_[s]; }
+    template <class F>
+    void bracketed(unsigned here, F&& ask) noexcept;
     void enter_slowly(policy_seat& s) noexcept;
     void ring() noexcept;
     void stop_all() noexcept;
@@ -244,6 +250,20 @@ class policy_host::outside_bracket {
     policy_host& host_;
     guard hold_;
 };
+
+// For policy_call::run(), which takes a function and its arguments as what they are in registers.
+template <class F>
+void (*erased(F* f))() {
+    return reinterpret_cast<void (*)()>(f);
+}
+
+template <class T>
+uint64_t arg(T v) {
+    if constexpr (std::is_pointer_v<T>)
+        return reinterpret_cast<uint64_t>(v);
+    else
+        return static_cast<uint64_t>(v);
+}
 
 }  // namespace umcg::detail
 

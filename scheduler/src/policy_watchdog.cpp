@@ -28,6 +28,7 @@ void policy_host::start_watchdog() {
     if (has_watchdog_) return;
     if (const int err = pthread_create(&watchdog_, nullptr, watchdog_thread, this))
         throw std::system_error(err, std::generic_category(), "umcg: the watchdog of policies cannot be started");
+    pthread_setname_np(watchdog_, "umcg-watchdog");
     has_watchdog_ = true;
 }
 

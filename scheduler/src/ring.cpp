@@ -5,15 +5,18 @@
 
 #include <cerrno>
 #include <new>
+#include <utility>
+
+#include "timer.hpp"
 
 namespace umcg::detail {
 
 namespace {
 
 // Submissions wait for company: until nothing else is queued, there are so many, or so many steps
-// have been done.
+// have been done, or those have taken so long.
 constexpr unsigned batch = 64;
-constexpr unsigned patience = 16;
+constexpr uint64_t patience_ns = 50'000;
 
 // What a completion of no operation has: that of wake_waiter().
 constexpr uint64_t nobody = 0;
@@ -32,11 +35,12 @@ class keep_errno {
 
 // ---- operations ----
 
-void io_op::complete(int res) noexcept {
+bool io_op::complete(int res, unsigned) noexcept {
     guard g(lock_);
     res_ = res;
     done_ = true;
     if (waiting_) finish(*waiting_, wake::signalled);
+    return false;
 }
 
 wake io_op::wait(const limit& until) {
@@ -56,7 +60,7 @@ wake io_op::wait(const limit& until) {
 
 // ---- the ring ----
 
-std::unique_ptr<ring> ring::make(unsigned entries) noexcept {
+std::unique_ptr<ring> ring::make(const ring_options& how) noexcept {
     std::unique_ptr<ring> r(new (std::nothrow) ring);
     if (!r) return r;
     keep_errno keep;
@@ -65,33 +69,35 @@ std::unique_ptr<ring> ring::make(unsigned entries) noexcept {
     // there are some
     p.flags = IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_CLAMP |
               IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CQSIZE;
-    p.cq_entries = entries * 4;
-    if (io_uring_queue_init_params(entries, &r->ring_, &p)) {
+    p.cq_entries = how.entries * 4;
+    if (io_uring_queue_init_params(how.entries, &r->ring_, &p)) {
         r->ring_.ring_fd = -1;
         return nullptr;
     }
     // a child of fork() has nothing to do with it
     io_uring_ring_dontfork(&r->ring_);
-    const unsigned needed = IORING_FEAT_NODROP | IORING_FEAT_SUBMIT_STABLE | IORING_FEAT_RW_CUR_POS;
-    io_uring_sync_cancel_reg nothing = {};
-    nothing.addr = nobody;
-    nothing.fd = -1;
-    nothing.timeout = {0, 0};
-    // ENOENT: it is understood. Without it a wait could not be ended.
-    if ((p.features & needed) != needed ||
-        io_uring_register_sync_cancel(&r->ring_, &nothing) != -ENOENT)
-        return nullptr;
-    if (io_uring_probe* probe = io_uring_get_probe_ring(&r->ring_)) {
-        for (unsigned op = 0; op < 64; op++)
-            if (io_uring_opcode_supported(probe, static_cast<int>(op)))
-                r->ops_ |= uint64_t{1} << op;
-        io_uring_free_probe(probe);
-    }
-    return r;
+    return r->probe(how) ? std::move(r) : nullptr;
 }
 
 ring::~ring() {
     if (ring_.ring_fd >= 0) io_uring_queue_exit(&ring_);
+}
+
+int ring::register_buffers(const std::vector<iovec>& memory) noexcept {
+    if (memory.empty()) return 0;
+    registered_ = &memory;
+    return io_uring_register_buffers(&ring_, memory.data(), static_cast<unsigned>(memory.size()));
+}
+
+void ring::use_registered(io_uring_sqe& sqe) const noexcept {
+    if (!registered_) return;
+    for (size_t i = 0; i < registered_->size(); i++) {
+        const auto begin = reinterpret_cast<uint64_t>((*registered_)[i].iov_base);
+        if (sqe.addr < begin || sqe.addr + sqe.len > begin + (*registered_)[i].iov_len) continue;
+        sqe.opcode = sqe.opcode == IORING_OP_READ ? IORING_OP_READ_FIXED : IORING_OP_WRITE_FIXED;
+        sqe.buf_index = static_cast<uint16_t>(i);
+        return;
+    }
 }
 
 io_uring_sqe* ring::get() noexcept {
@@ -117,8 +123,8 @@ void ring::submit() noexcept {
     const unsigned taken = __atomic_load_n(ring_.sq.khead, __ATOMIC_ACQUIRE);
     for (unsigned i = first; i != taken; i++) {
         const uint64_t op = ring_.sq.sqes[i & ring_.sq.ring_mask].user_data;
-        if (op != nobody && reinterpret_cast<const io_op*>(op)->is_unwanted())
-            end(*reinterpret_cast<const io_op*>(op));
+        if (op != nobody && reinterpret_cast<const completion*>(op)->is_unwanted())
+            end(*reinterpret_cast<const completion*>(op));
     }
 }
 
@@ -135,17 +141,32 @@ void ring::reap() noexcept {
     io_uring_cqe* cqe;
     io_uring_for_each_cqe(&ring_, head, cqe) {
         n++;
-        if (cqe->user_data == nobody) continue;
-        in_flight(static_cast<size_t>(-1));
-        static_cast<io_op*>(io_uring_cqe_get_data(cqe))->complete(cqe->res);
+        if (cqe->user_data == nobody) {
+            // taken from the one who waits: if it was not in the kernel yet it needs another
+            waking_ = false;
+            continue;
+        }
+        const bool last = !(cqe->flags & IORING_CQE_F_MORE);
+        if (last) in_flight(static_cast<size_t>(-1));
+        auto* op = static_cast<completion*>(io_uring_cqe_get_data(cqe));
+        // not the last: it is there until we say so
+        if (op->complete(cqe->res, cqe->flags) && !last) end(*op);
     }
     io_uring_cq_advance(&ring_, n);
     reaping_ = false;
 }
 
+// A step may be as short as a switch and as long as a slice.
+bool ring::grown_old() noexcept {
+    if (++age_ >= batch) return true;
+    const uint64_t now = now_ns();
+    if (age_ == 1) first_ = now;
+    return now - first_ >= patience_ns;
+}
+
 bool ring::step(bool idle) noexcept {
     if (!in_flight_.load(std::memory_order_relaxed) && !attended()) return false;
-    const bool due = idle || ++age_ >= patience;
+    const bool due = idle || grown_old();
     const unsigned pending = io_uring_sq_ready(&ring_);
     if (pending && (due || pending >= batch)) submit();
     const bool come = io_uring_cq_ready(&ring_);
@@ -165,6 +186,10 @@ bool ring::step(bool idle) noexcept {
 void ring::wake_waiter() noexcept {
     if (!attended() || waking_) return;
     waking_ = true;
+    wake_all();
+}
+
+void ring::wake_all() noexcept {
     io_uring_sqe* sqe = io_uring_get_sqe(&ring_);
     if (sqe) {
         io_uring_prep_nop(sqe);
@@ -181,14 +206,15 @@ void ring::wait() noexcept {
     umcg_blocking_end();
 }
 
-void ring::cancel(io_op& op) noexcept {
+void ring::cancel(completion& op) noexcept {
     keep_errno keep;
     // I4: it may not have been submitted yet
     op.unwanted();
     end(op);
 }
 
-void ring::end(const io_op& op) noexcept {
+void ring::end(const completion& op) noexcept {
+    keep_errno keep;
     io_uring_sync_cancel_reg reg = {};
     reg.addr = reinterpret_cast<uint64_t>(&op);
     reg.fd = -1;

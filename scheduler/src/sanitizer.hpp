@@ -6,6 +6,7 @@
 #define UMCG_SRC_SANITIZER_HPP
 
 #include <cstddef>
+#include <cstdint>
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
@@ -109,6 +110,22 @@ inline void tsan_release([[maybe_unused]] void* x) {
 inline void tsan_acquire([[maybe_unused]] void* x) {
 #ifdef UMCG_TSAN
     __tsan_acquire(x);
+#endif
+}
+
+// Memory that nobody in user space is to touch, until asan_unpoison(). Whole granules of 8 bytes: what
+// lies beside it may be another thread's.
+inline void asan_poison([[maybe_unused]] void* p, [[maybe_unused]] size_t size) {
+#ifdef UMCG_ASAN
+    constexpr uintptr_t granule = 8;
+    const auto at = reinterpret_cast<uintptr_t>(p);
+    const uintptr_t begin = (at + granule - 1) & ~(granule - 1), end = (at + size) & ~(granule - 1);
+    if (begin < end) ASAN_POISON_MEMORY_REGION(reinterpret_cast<void*>(begin), end - begin);
+#endif
+}
+inline void asan_unpoison([[maybe_unused]] void* p, [[maybe_unused]] size_t size) {
+#ifdef UMCG_ASAN
+    ASAN_UNPOISON_MEMORY_REGION(p, size);
 #endif
 }
 

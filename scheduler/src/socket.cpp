@@ -156,12 +156,21 @@ listener listener::bind(const net::address& at, int backlog) {
     return listener(s.release());
 }
 
-stream listener::accept(int* error, const limit& until) noexcept {
-    stream s(io::accept(fd(), nullptr, nullptr, SOCK_CLOEXEC, until));
-    *error = s ? 0 : s.release();
+namespace {
+
+// `fd`: the connection's descriptor, or the error.
+stream accepted(int fd, int* error) noexcept {
+    stream s(std::max(fd, -1));
+    *error = std::min(fd, 0);
     // EOPNOTSUPP: a Unix socket
     if (s) s.set(IPPROTO_TCP, TCP_NODELAY, 1);
     return s;
+}
+
+}  // namespace
+
+stream listener::accept(int* error, const limit& until) noexcept {
+    return accepted(io::accept(fd(), nullptr, nullptr, SOCK_CLOEXEC, until), error);
 }
 
 stream listener::accept(const limit& until) {
@@ -169,6 +178,10 @@ stream listener::accept(const limit& until) {
     stream s = accept(&error, until);
     if (error) fail(error, "umcg::net: accept");
     return s;
+}
+
+stream acceptor::next(int* error, const limit& until) {
+    return accepted(of_.next(until), error);
 }
 
 datagram datagram::bind(const address& at) {

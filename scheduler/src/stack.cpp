@@ -11,6 +11,8 @@
 #include <cstdio>
 #include <system_error>
 
+#include "sanitizer.hpp"
+
 namespace umcg::detail {
 
 namespace {
@@ -50,7 +52,11 @@ stack_pool::stack_pool(size_t stack_size, stack_guard guard, size_t top_size)
       max_protected_(protected_stacks()) {}
 
 stack_pool::~stack_pool() {
-    for (auto [memory, size] : slabs_) munmap(memory, size);
+    for (auto [memory, size] : slabs_) {
+        // frames that never returned; whoever is given these addresses next has nothing to do with them
+        asan_unpoison(memory, size);
+        munmap(memory, size);
+    }
 }
 
 bool stack_pool::add_guard(void* page) noexcept {

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: MIT
 // Servers that run their workers first come, first served, and count what they are told. The
-// workers are plain threads with plain blocking calls.
+// workers are plain threads with plain blocking calls. A worker may be held wherever it has
+// blocked, a page fault included, with any lock in its hand: so the server allocates nothing while
+// it runs workers, nor may on_block.
 #pragma once
 
 #include <gtest/gtest.h>
 #include <umcg/umcg.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <deque>
 #include <functional>
 #include <memory>
 #include <string>
@@ -51,17 +53,17 @@ class Crew {
 
     void run() {
         server_ = umcg_task_alloc();
+        queue_.resize(workers_.size());
+        news_.reserve(workers_.size());
         ASSERT_EQ(umcg_register(server_, UMCG_REG_SERVER), 0);
         for (size_t i = 0; i < workers_.size(); i++) {
             workers_[i]->thread = std::thread([this, i] { work(*workers_[i], bodies_[i]); });
         }
-        size_t live = workers_.size();
-        while (live) {
-            take(&live);
-            if (!live) break;
-            if (!server_->next_tid && !queue_.empty()) {
-                server_->next_tid = queue_.front()->task->tid;
-                queue_.pop_front();
+        while (done_ < workers_.size()) {
+            take();
+            if (done_ == workers_.size()) break;
+            if (!server_->next_tid && first_ != last_) {
+                server_->next_tid = queue_[first_++ % queue_.size()]->task->tid;
             }
             const int err = umcg_wait(0, 0);
             ASSERT_TRUE(!err || err == -EAGAIN || err == -EINTR) << err;
@@ -100,28 +102,34 @@ class Crew {
 
     Worker& of(umcg_task* task) { return *by_task_.at(task); }
 
-    void take(size_t* live) {
+    // The entries of one list, oldest first.
+    void list(umcg_task* (*next)(umcg_news*), umcg_news* from) {
+        news_.clear();
+        while (umcg_task* t = next(from)) news_.push_back(&of(t));
+        std::reverse(news_.begin(), news_.end());
+    }
+
+    void take() {
         umcg_news news;
         umcg_take(server_, &news);
-        std::deque<Worker*> oldest_first;
-        while (umcg_task* t = umcg_next_blocked(&news)) oldest_first.push_front(&of(t));
-        for (Worker* w : oldest_first) {
+        list(umcg_next_blocked, &news);
+        for (Worker* w : news_) {
             w->told_blocked++;
             if (on_block) on_block(*w);
         }
-        oldest_first.clear();
-        while (umcg_task* t = umcg_next_runnable(&news)) oldest_first.push_front(&of(t));
-        for (Worker* w : oldest_first) {
+        list(umcg_next_runnable, &news);
+        for (Worker* w : news_) {
             w->told_runnable++;
-            queue_.push_back(w);
+            queue_[last_++ % queue_.size()] = w;
         }
-        *live = workers_.size() - done_.load();
     }
 
     std::vector<std::unique_ptr<Worker>> workers_;
     std::unordered_map<umcg_task*, Worker*> by_task_;
     std::vector<Body> bodies_;
-    std::deque<Worker*> queue_;
+    std::vector<Worker*> queue_;  // a ring: each worker is in it once
+    size_t first_ = 0, last_ = 0;
+    std::vector<Worker*> news_;
     umcg_task* server_ = nullptr;
     std::atomic<size_t> done_{0};
 };

@@ -181,10 +181,11 @@ TEST_F(Load, MemlockDoesNotMatter) {
     }));
 }
 
-TEST_F(Load, TheVerifiersLogIsInAFile) {
-    std::ifstream file(BAD_PROGRAM, std::ios::binary);
+// The kernel refuses the program in `path`, and the verifier's words are in the file that is named.
+void expect_log(const char* path, const testing::Matcher<std::string>& words) {
+    std::ifstream file(path, std::ios::binary);
     const std::string image{std::istreambuf_iterator<char>(file), {}};
-    ASSERT_GT(image.size(), 0U);
+    ASSERT_GT(image.size(), 0U) << path;
     char text[1024];
     EXPECT_NE(peek_load(image.data(), image.size(), text, sizeof(text)), 0);
     EXPECT_THAT(text, HasSubstr("The kernel refuses the program"));
@@ -192,10 +193,15 @@ TEST_F(Load, TheVerifiersLogIsInAFile) {
     ASSERT_NE(name, nullptr) << text;
     name += strlen("The verifier's log: ");
     std::ifstream log(name);
-    const std::string words{std::istreambuf_iterator<char>(log), {}};
-    EXPECT_THAT(words, AllOf(HasSubstr("invalid mem access"), HasSubstr("processed ")));
+    EXPECT_THAT(std::string(std::istreambuf_iterator<char>(log), {}), words);
     unlink(name);
 }
+
+TEST_F(Load, TheVerifiersLogIsInAFile) {
+    expect_log(BAD_PROGRAM, AllOf(HasSubstr("invalid mem access"), HasSubstr("processed ")));
+}
+
+TEST_F(Load, AKernelThatLacksAHelper) { expect_log(NO_SUCH_HELPER, HasSubstr("invalid func unknown")); }
 
 TEST_F(Load, OtherVariant) {
     EXPECT_TRUE(in_child([] {

@@ -27,6 +27,7 @@ TEST_F(Dispatch, RunsTheWorkerAndConsumesTheWord) {
         seen_running = g.task()->running_tid;
     });
     ASSERT_EQ(g.next(), runnable(w));
+    ASSERT_EVENTUALLY(asleep(w.tid()));  // its server runs before it is: that sleep must not count as a block
     ASSERT_EQ(g.run(w), 0);
     EXPECT_EQ(seen_state, UMCG_TASK_RUNNING);
     EXPECT_EQ(seen_server, uint32_t(g.tid()));

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
 // What a backend does where it does not promise as much as the patched kernel: the
 // limits that umcg.h names, shown. Nothing here is announced by umcg_blocking_begin().
+#include <grp.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include "blocks.hpp"
@@ -97,6 +100,41 @@ TEST_F(Limits, FaultIsNoticed) {
     ASSERT_EQ(g.run(w), 0);
     ASSERT_EQ(g.next(), blocked(w));
     EXPECT_TRUE(m.fill(m.page()));
+}
+
+// To see a worker sleep and to stop one that does not takes no privilege: no capability,
+// none that could be had by an execve(), no locked memory.
+TEST_F(Limits, WatchingNeedsNoPrivilege) {
+    REQUIRE_CAP(UMCG_CAP_WATCHED);
+    in_child([] {
+        constexpr id_t kNobody = 65534;
+        const rlimit none = {};
+        EXPECT_EQ(setrlimit(RLIMIT_MEMLOCK, &none), 0);
+        EXPECT_EQ(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+        if (!geteuid()) {
+            EXPECT_EQ(setgroups(0, nullptr), 0);
+            EXPECT_EQ(setresgid(kNobody, kNobody, kNobody), 0);
+            EXPECT_EQ(setresuid(kNobody, kNobody, kNobody), 0);
+        }
+        EXPECT_NE(slurp("/proc/thread-self/status").find("CapEff:\t0000000000000000"), std::string::npos);
+        Pipe p;
+        Group g;
+        Worker& w = g.worker([&](Worker& me) {
+            read_byte(p);
+            EXPECT_EQ(me.yield(), 0);
+            while (!g.stopping()) __builtin_ia32_pause();
+        });
+        ASSERT_EQ(g.next(), runnable(w));
+        ASSERT_EQ(g.run(w), 0);
+        ASSERT_EQ(g.next(), blocked(w));
+        p.put();
+        for (;;) {  // held at the yield, which may be a stop of its own
+            const Event e = g.next();
+            ASSERT_EQ(e, runnable(w));
+            if (e.preempted()) break;
+            ASSERT_EQ(g.run(w, UMCG_WAIT_PREEMPT, in_ms(1)), 0);
+        }
+    });
 }
 
 // Without UMCG_CAP_ONE_RUNNING: a worker that comes back runs beside the one that

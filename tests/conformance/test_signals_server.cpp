@@ -18,7 +18,7 @@ void interrupt(int flags, bool with_worker) {
     Handler h(SIGUSR1, count, flags);
     handled = 0;
     Group g;
-    std::atomic<bool> started{false};
+    std::atomic<bool> started{false}, second_ran{false};
     std::atomic<uint64_t> spins{0};
     Worker& w = g.worker([&](Worker&) {
         started = true;
@@ -41,7 +41,6 @@ void interrupt(int flags, bool with_worker) {
         // R22: it runs on; a second one is its successor and does not join it
         const uint64_t then = spins;
         EVENTUALLY(spins != then);
-        bool second_ran = false;
         Worker& second = g.worker([&](Worker&) { second_ran = true; });
         // it wakes nobody, beside a running worker
         ASSERT_EVENTUALLY(__atomic_load_n(&g.task()->runnable_ptr, __ATOMIC_SEQ_CST));

@@ -175,8 +175,7 @@ TEST_F(Successor, AgainstAThief) {
                 continue;
             }
             // It is ours alone, and it is RUNNABLE: this may not fail.
-            s.task()->next_tid = uint32_t(v.tid());
-            const int rc = s.wait();
+            const int rc = s.run(v);
             EXPECT_EQ(rc, 0) << "owned by the word and not to be had";
             stolen++;
             hunted = true;

@@ -1,12 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Compiled without instrument.hpp: this is what that leads to.
-#include "explorer.hpp"
-
-#include <cxxabi.h>
-#include <errno.h>
-#include <sys/mman.h>
-#include <ucontext.h>
+// A run: in which order its threads go on, its clock, and its end. Compiled without instrument.hpp: this
+// is what that leads to.
 #include <unistd.h>
 
 #include <algorithm>
@@ -15,107 +10,30 @@
 #include <cstdlib>
 #include <memory>
 #include <random>
+#include <utility>
 #include <vector>
 
-// The linker's: the variables that instrument.hpp has put into a section.
-extern "C" {
-extern char __start_explored_locals[] __attribute__((weak));
-extern char __stop_explored_locals[] __attribute__((weak));
-}
+#include "vthread.hpp"
 
 namespace explore {
-
-namespace {
-
-constexpr size_t stack_size = 256 * 1024;
-// Beyond it a run has no end.
-constexpr uint64_t most_points = 300'000;
-constexpr size_t buffer_size = 24;
-
-struct pending_store {
-    void* at;
-    size_t size;
-    uint64_t value;
-};
-
-enum class state { ready, blocked, ended };
-
-struct exceptions {
-    void* caught;
-    unsigned uncaught;
-};
-
-}  // namespace
-
-struct vthread {
-    uint32_t id = 0;
-    ucontext_t context = {};
-    std::function<void()> fn;
-    explore::state is = explore::state::ready;
-    const char* why = "";
-    uint64_t deadline = 0;
-    bool in_time = true;
-    uint64_t priority = 0;
-    const char* last_function = "";  // of its last access
-    unsigned last_line = 0;
-    std::vector<pending_store> buffer;
-    std::vector<char> locals;
-    exceptions in_flight = {};
-    vthread* joining = nullptr;
-};
 
 const control* active_control = nullptr;
 bool control_was_met = false;
 bool trace = false;
 
+std::vector<std::unique_ptr<vthread>> threads;
+
 namespace {
 
-std::vector<std::unique_ptr<vthread>> threads;
-vthread* running = nullptr;
+// Beyond it a run has no end.
+constexpr uint64_t most_points = 300'000;
+
 std::mt19937_64 dice;
 uint64_t seed_now, points, clock_now, lowest;
 // How a run chooses: at random, every so often, or by priorities that change at a few points.
-bool by_priority;
+bool by_priority, no_jumps;
 unsigned switch_every, time_jump_every;
 std::vector<uint64_t> changes;
-std::vector<char> first_locals;
-std::vector<char*> stacks;
-exceptions* exceptions_here;
-
-size_t locals_size() { return static_cast<size_t>(__stop_explored_locals - __start_explored_locals); }
-
-char* get_stack(size_t i) {
-    while (stacks.size() <= i) {
-        void* p = mmap(nullptr, stack_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (p == MAP_FAILED) abort();
-        stacks.push_back(static_cast<char*>(p));
-    }
-    return stacks[i];
-}
-
-void flush_one(vthread& t) {
-    const pending_store s = t.buffer.front();
-    t.buffer.erase(t.buffer.begin());
-    memcpy(s.at, &s.value, s.size);
-}
-void flush(vthread& t) {
-    while (!t.buffer.empty()) flush_one(t);
-}
-
-void switch_to(vthread* t) {
-    if (t == running) return;
-    vthread* from = running;
-    if (locals_size()) {
-        memcpy(from->locals.data(), __start_explored_locals, locals_size());
-        memcpy(__start_explored_locals, t->locals.data(), locals_size());
-    }
-    from->in_flight = *exceptions_here;
-    *exceptions_here = t->in_flight;
-    const int saved = errno;
-    running = t;
-    swapcontext(&from->context, &t->context);
-    errno = saved;
-}
 
 void look_at_clock() {
     for (auto& t : threads)
@@ -127,6 +45,7 @@ void look_at_clock() {
 
 // Time passes until the first who waits for it.
 bool jump() {
+    if (no_jumps) return false;
     uint64_t first = UINT64_MAX;
     for (auto& t : threads)
         if (t->is == state::blocked && t->deadline) first = std::min(first, t->deadline);
@@ -168,12 +87,7 @@ vthread* make(std::function<void()> fn) {
     t->id = static_cast<uint32_t>(threads.size()) + 1;
     t->fn = std::move(fn);
     t->priority = (uint64_t{1} << 32) + dice() % (uint64_t{1} << 32);
-    t->locals = first_locals;
-    getcontext(&t->context);
-    t->context.uc_stack.ss_sp = get_stack(threads.size());
-    t->context.uc_stack.ss_size = stack_size;
-    t->context.uc_link = nullptr;
-    makecontext(&t->context, body, 0);
+    give_context(*t, threads.size(), body);
     threads.push_back(std::move(t));
     return threads.back().get();
 }
@@ -181,7 +95,8 @@ vthread* make(std::function<void()> fn) {
 bool applies(access what, size_t size, int order, const char* function) {
     const control* c = active_control;
     if (!c || c->what != what || (c->size && c->size != size) || (c->order >= 0 && c->order != order) ||
-        !strstr(function, c->function))
+        !strstr(function, c->function) || (c->after && !strstr(running->functions_before[0], c->after) &&
+                                              !strstr(running->functions_before[1], c->after)))
         return false;
     control_was_met = true;
     return true;
@@ -199,6 +114,7 @@ bool control_applies(access what) noexcept { return applies(what, 0, -1, running
 wrong point(access what, size_t size, int order, const site& at) noexcept {
     if (!running) return wrong::no;
     if (++points > most_points) failed("no end");
+    running->functions_before[1] = std::exchange(running->functions_before[0], running->last_function);
     running->last_function = at.function_name();
     running->last_line = at.line();
     if (trace)
@@ -244,35 +160,6 @@ void yield() noexcept {
     kernel_point();
 }
 
-void drain() noexcept {
-    if (running) flush(*running);
-}
-
-void drain_all() noexcept {
-    for (auto& t : threads) flush(*t);
-}
-
-uint64_t read(const void* at, size_t size) noexcept {
-    uint64_t value = 0;
-    if (running)
-        for (size_t i = running->buffer.size(); i-- > 0;) {
-            const pending_store& s = running->buffer[i];
-            if (s.at == at && s.size == size) return s.value;
-        }
-    memcpy(&value, at, size);
-    return value;
-}
-
-void write(void* at, size_t size, uint64_t value, bool buffered) noexcept {
-    if (running && buffered) {
-        if (running->buffer.size() == buffer_size) flush_one(*running);
-        running->buffer.push_back({at, size, value});
-        return;
-    }
-    drain();
-    memcpy(at, &value, size);
-}
-
 bool block(const char* why, uint64_t deadline) noexcept {
     flush(*running);
     running->is = state::blocked;
@@ -309,6 +196,8 @@ void must(bool condition, const char* what) {
     if (!condition) failed("not so: %s", what);
 }
 
+void clock_stands() { no_jumps = true; }
+
 pthread_t start(std::function<void()> fn) {
     drain();
     vthread* t = make(std::move(fn));
@@ -325,14 +214,12 @@ void join(pthread_t id) {
 }
 
 uint64_t run(const std::function<void()>& scenario, uint64_t seed) {
-    exceptions_here = reinterpret_cast<exceptions*>(abi::__cxa_get_globals());
-    if (first_locals.empty() && locals_size())
-        first_locals.assign(__start_explored_locals, __stop_explored_locals);
     dice.seed(seed);
     seed_now = seed;
     points = 0;
     clock_now = 1'000'000'000;
     lowest = uint64_t{1} << 32;
+    no_jumps = false;
     by_priority = dice() % 2;
     switch_every = 1U << (1 + dice() % 6);
     time_jump_every = 1U << (6 + dice() % 6);
@@ -345,23 +232,17 @@ uint64_t run(const std::function<void()>& scenario, uint64_t seed) {
     threads.clear();
     system_reset();
     kernel_reset();
+    uring_reset();
 
-    // this thread is the one that comes back when the scenario has ended
-    static vthread outside;
-    outside.locals = first_locals;
-    bool over = false;
     make([&] {
         scenario();
         for (auto& t : threads)
             if (t->is != state::ended && t.get() != running) failed("thread %u is left", t->id);
-        over = true;
         flush(*running);
         // never comes back: its stack is used again by the next run
-        switch_to(&outside);
+        leave_contexts();
     });
-    running = &outside;
-    switch_to(threads.front().get());
-    running = nullptr;
+    enter_contexts(*threads.front());
     return points;
 }
 

@@ -38,6 +38,7 @@ struct control {
     size_t size = 0;   // 0: any
     int order = -1;    // -1: any
     wrong how = wrong::no;
+    const char* after = nullptr;  // if not nullptr: and one of the two accesses before was in such a function
 };
 
 // ---- what the code under test calls ----
@@ -49,6 +50,8 @@ void yield() noexcept;
 // The calling thread's buffer.
 void drain() noexcept;
 void drain_all() noexcept;
+// Of these addresses only.
+void drain(const void* at, size_t size) noexcept;
 uint64_t read(const void* at, size_t size) noexcept;
 void write(void* at, size_t size, uint64_t value, bool buffered) noexcept;
 
@@ -146,6 +149,10 @@ void join(pthread_t t);
 void must(bool condition, const char* what);
 [[noreturn]] void failed(const char* format, ...) __attribute__((format(printf, 1, 2)));
 
+// For the rest of this run time passes with the steps only: nobody is to depend on a wait that ends by
+// the clock.
+void clock_stands();
+
 // A scenario once, from that seed. Returns how many points there were.
 uint64_t run(const std::function<void()>& scenario, uint64_t seed);
 
@@ -161,6 +168,10 @@ void kernel_point() noexcept;
 void kernel_reset() noexcept;
 bool kernel_sleep_begins() noexcept;  // the caller is about to sleep in a system call
 void kernel_sleep_ends() noexcept;
+void kernel_call_begins() noexcept;  // the caller is not stopped until it ends
+void kernel_call_ends() noexcept;
+// uring.cpp
+void uring_reset() noexcept;
 
 }  // namespace explore
 

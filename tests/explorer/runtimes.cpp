@@ -4,38 +4,15 @@
 // it: a wake-up that is lost is a run in which nobody can go on, or without an end.
 #include <umcg/channel.hpp>
 #include <umcg/mutex.hpp>
-#include <umcg/runtime.hpp>
 #include <umcg/semaphore.hpp>
 
 #include "kernel.hpp"
+#include "scenario_options.hpp"
 #include "scenarios.hpp"
 
 namespace explore {
 
-namespace {
-
 using namespace std::chrono_literals;
-
-umcg::options options(unsigned servers, std::chrono::nanoseconds slice, const char* policy = nullptr) {
-    umcg::options o;
-    o.servers = servers;
-    o.pin = false;
-    o.io_uring = false;
-    o.slice = slice;
-    o.guard = umcg::stack_guard::none;
-    o.stack_size = 32 * 1024;
-    o.max_workers = 8;
-    o.policy = policy ? policy : random(2) ? "work_stealing" : "fifo";
-    return o;
-}
-
-umcg::kind some_kind() { return random(4) ? umcg::kind::fiber : umcg::kind::thread; }
-
-umcg::limit in(uint64_t ns) {
-    return umcg::clock::time_point(std::chrono::nanoseconds(now() + ns));
-}
-
-}  // namespace
 
 // R1, R2, R3, R6: tasks of two servers that wake each other, and a plain thread.
 void messages() {
@@ -91,8 +68,37 @@ void end_blocks(std::chrono::nanoseconds slice) {
 // R2, P2.
 void blocks() { end_blocks(0ns); }
 
-// R9: with a slice, a worker that returns beside a running one comes to it by the server's thread.
-void returns() { end_blocks(100us); }
+// R9: with a slice, a worker that returns beside a running one comes to it by the server's thread. That
+// it would be found at the slice's end is no excuse: the slice has none here.
+void returns() {
+    clock_stands();
+    end_blocks(1s);
+}
+
+// R5: the same where that a worker sleeps is found out late, and one that has woken runs on.
+void late_returns() {
+    const late_kernel monitor;
+    end_blocks(random(2) ? 0ns : 100us);
+}
+
+// R6: thread tasks that give way to each other, and what their server counts meanwhile.
+void hand_overs() {
+    std::atomic<int> ended{0};
+    {
+        umcg::runtime rt(options(1, 0ns));
+        for (int i = 0; i < 3; i++)
+            rt.spawn(
+                  [&] {
+                      umcg::yield();
+                      umcg::spawn([&] { ended++; }, {.kind = some_kind()}).detach();
+                      umcg::yield();
+                      ended++;
+                  },
+                  {.kind = umcg::kind::thread})
+                .detach();
+    }
+    must(ended == 6, "all have ended");
+}
 
 // R4: timers that a server in its wait does not know of, and others that it knows.
 void sleepers() {
@@ -168,6 +174,38 @@ void thieves() {
           child.join();
       }).join();
     must(ran == 1, "it ran");
+}
+
+// Workers that are idle end while others block and come back. The last task has found them, and blocks
+// before the server could see them.
+void idle_workers() {
+    umcg::options o = options(1, 0ns);
+    o.idle_worker_time = 1ms;
+    umcg::runtime rt(o);
+    event last;
+    for (int round = 0; round < 2; round++) {
+        event go[3];
+        std::atomic<int> ended{0};
+        std::vector<umcg::task<void>> all;
+        for (auto& e : go)
+            all.push_back(rt.spawn([&] {
+                e.wait();
+                ended++;
+            }));
+        all.push_back(rt.spawn([&] {
+            for (auto& e : go) e.set();
+            while (ended < 3) {
+                umcg::yield();
+                yield();
+            }
+            last.wait();
+        }));
+        if (random(2))
+            while (rt.stats().workers > 3) yield();
+        last.set();
+        for (auto& t : all) t.join();
+    }
+    while (rt.stats().workers > 2) yield();
 }
 
 // P1, P2 of docs/policies.md: policies take each other's place while tasks come and go.

@@ -19,12 +19,21 @@ void timed_waits();
 void messages();
 void blocks();
 void returns();
+void late_returns();
+void hand_overs();
 void sleepers();
 void hogs();
 void ticks();
 void thieves();
+void idle_workers();
 void swaps();
 void stops();
+
+// io.cpp: runtimes with rings.
+void reads();
+void reads_beside();
+void completions();
+void limits();
 
 }  // namespace explore
 

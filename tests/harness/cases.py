@@ -43,6 +43,7 @@ class Cases:
             self.last = text.strip()
 
     def end(self, code, late):
+        """True: nothing has failed."""
         how = "deadline passed" if late else f"signal {-code}" if code < 0 else f"exit code {code}"
         if self.running:
             self.verdicts.append((self.running, "fail", how))
@@ -53,3 +54,4 @@ class Cases:
         for case, verdict, reason in self.verdicts:
             name = f"{self.program}:{case}" if case else self.program
             result(name, verdict, "" if verdict == "pass" else reason)
+        return all(v != "fail" for _, v, _ in self.verdicts)

@@ -233,9 +233,8 @@ class Server {
     int wait(uint32_t flags = 0, uint64_t abs_ns = 0);
     // next_tid = w, then wait(). -EAGAIN because of news, or because of a wake-up
     // that came when nobody waited: log it, try again.
-    int run(const Worker& w, uint32_t flags = 0, uint64_t abs_ns = 0) {
-        return run(w.tid(), flags, abs_ns);
-    }
+    // One that shows RUNNABLE, and cannot be had yet, is tried again.
+    int run(const Worker& w, uint32_t flags = 0, uint64_t abs_ns = 0);
     int run(pid_t tid, uint32_t flags = 0, uint64_t abs_ns = 0);
     // Next event not yet returned by next(); waits for one, nothing is
     // dispatched. Event::kNone and a failure if `ms` pass without one.

@@ -191,7 +191,8 @@ int main(int argc, char** argv) {
     if (kernel_has_umcg()) watch_kernel_books();
     std::thread(watchdog).detach();
     {
-        // A thread that is just starting may own the allocator's locks, and a test may fork.
+        // A thread that is just starting may own the allocator's locks, and a test may fork:
+        // AddressSanitizer's stay locked in the child, whose next thread hangs in malloc().
         std::unique_lock lock(watch_lock);
         watch_changed.wait(lock, [] { return watching; });
     }

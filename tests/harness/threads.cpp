@@ -143,6 +143,13 @@ int Server::run(pid_t tid, uint32_t flags, uint64_t abs_ns) {
     }
 }
 
+int Server::run(const Worker& w, uint32_t flags, uint64_t abs_ns) {
+    const uint64_t end = in_ms(hang_ms());
+    int rc;
+    while ((rc = run(w.tid(), flags, abs_ns)) == -EAGAIN && w.held() && now_ns() < end) sched_yield();
+    return rc;
+}
+
 int Server::collect() {
     const std::vector<Event> events = take(task_);
     log.insert(log.end(), events.begin(), events.end());

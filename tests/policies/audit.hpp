@@ -29,6 +29,9 @@ struct audit {
     std::atomic<uint32_t> weight[3] = {};
     std::atomic<uint64_t> deadline_ns[3] = {};
 
+    // A sin is committed from when this is set.
+    std::atomic<bool> sins{true};
+
     std::string option() const {
         char text[40];
         snprintf(text, sizeof(text), ":at=%" PRIxPTR, reinterpret_cast<uintptr_t>(this));

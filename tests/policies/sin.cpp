@@ -10,7 +10,7 @@
 namespace {
 
 enum sin { none, lost, doubled, foreign, unmapped, other_server, hangs, sleeps, crashes, aborts, throws,
-           starves, bad_server, hangs_in_enqueue, crashes_in_init, refuses_init };
+           starves, bad_server, hangs_in_enqueue, hangs_once, crashes_in_init, refuses_init };
 constexpr sin committed = SIN;
 constexpr uint64_t after = 300;  // picks
 
@@ -21,7 +21,7 @@ struct server {
     umcg_policy_task* head;
     umcg_policy_task* tail;
     umcg_policy_task* last;    // picked
-    umcg_policy_task* victim;  // who is lost, or never has a turn while there is another
+    umcg_policy_task* victim;  // who is lost, never has a turn while there is another, or is left to another server
     uint64_t picks;
     size_t n;
 };
@@ -31,6 +31,12 @@ server& at(umcg_policy* p, uint32_t s) { return *static_cast<server*>(umcg_polic
 
 [[noreturn]] void hang() {
     for (;;) asm volatile("");
+}
+
+// Is it time to?
+bool now(umcg_policy* p, const server& q) {
+    const audit* a = audit::of(p);
+    return q.picks > after && (!a || a->sins.load());
 }
 
 int init(umcg_policy* p) {
@@ -44,11 +50,13 @@ int init(umcg_policy* p) {
 
 void enqueue(umcg_policy* p, uint32_t s, umcg_policy_task* t, umcg_enqueue_reason) {
     server& q = at(p, s);
-    if (committed == hangs_in_enqueue && q.picks > after) hang();
-    if (committed == aborts && q.picks > after) abort();
-    if (q.picks > after && !q.victim) {
-        q.victim = t;
-        if (committed == lost) return;
+    if (committed == hangs_in_enqueue && now(p, q)) hang();
+    if (committed == aborts && now(p, q)) abort();
+    // who is left to another server is one that stays queued, and that no worker comes back with
+    const bool fits = committed != other_server || (t->flags & UMCG_POLICY_TASK_MOVABLE);
+    if (!q.victim && fits && now(p, q)) {
+        __atomic_store_n(&q.victim, t, __ATOMIC_RELEASE);  // with pick() on another server
+        if (committed == lost || committed == other_server) return;
     }
     data(t).next = nullptr;
     if (q.n++)
@@ -76,7 +84,13 @@ umcg_policy_task* take(server& q) {
 void dequeue(umcg_policy* p, uint32_t s, umcg_policy_task* t) {
     server& q = at(p, s);
     umcg_policy_task* before = nullptr;
-    for (umcg_policy_task* i = q.head; i != t; i = data(i).next) before = i;
+    umcg_policy_task* i = q.head;
+    for (; i && i != t; i = data(i).next) before = i;
+    if (!i) {
+        // it was lost, and its worker has returned with it: the next one is lost instead
+        q.victim = nullptr;
+        return;
+    }
     q.n--;
     (before ? data(before).next : q.head) = data(t).next;
     if (q.tail == t) q.tail = before;
@@ -85,7 +99,7 @@ void dequeue(umcg_policy* p, uint32_t s, umcg_policy_task* t) {
 umcg_policy_task* pick(umcg_policy* p, uint32_t s, uint64_t*) {
     server& q = at(p, s);
     q.picks++;
-    if (q.picks > after) {
+    if (now(p, q)) {
         switch (committed) {
         case doubled: if (q.last) return q.last; break;
         case foreign: {
@@ -94,10 +108,17 @@ umcg_policy_task* pick(umcg_policy* p, uint32_t s, uint64_t*) {
         }
         case unmapped: return reinterpret_cast<umcg_policy_task*>(0x10000);
         case other_server:
-            for (uint32_t i = 0; i < p->n_servers; i++)
-                if (i != s && at(p, i).n) return at(p, i).head;
+            for (uint32_t i = 0; i < p->n_servers; i++) {
+                umcg_policy_task* t = __atomic_load_n(&at(p, i).victim, __ATOMIC_ACQUIRE);
+                if (i != s && t) return t;
+            }
             break;
         case hangs: hang();
+        case hangs_once: {
+            static uint32_t hung;
+            if (!__atomic_exchange_n(&hung, 1, __ATOMIC_RELAXED)) hang();
+            break;
+        }
         case sleeps: {
             timespec long_time = {1000, 0};
             while (nanosleep(&long_time, nullptr)) asm volatile("");
@@ -161,6 +182,8 @@ struct {
 
 }  // namespace
 
-#ifndef NO_SYMBOL
+#ifdef NULL_TABLE
+UMCG_POLICY_EXPORT(*static_cast<const umcg_policy_ops*>(nullptr))
+#elif !defined(NO_SYMBOL)
 UMCG_POLICY_EXPORT(table.ops)
 #endif

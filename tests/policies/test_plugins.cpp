@@ -2,19 +2,18 @@
 //
 // Plugins in a running runtime: what they may not do, and what becomes of the tasks then. Arguments:
 // the folder of the plugins.
-#include <elf.h>
-#include <fcntl.h>
 #include <gtest/gtest.h>
-#include <sys/stat.h>
+#include <signal.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <umcg/channel.hpp>
 #include <umcg/runtime.hpp>
 
+#include "audit.hpp"
 #include "policy_host.hpp"
 
 namespace {
@@ -138,6 +137,67 @@ TEST(Plugin, InitThatFailsChangesNothing) {
     EXPECT_EQ(rt.spawn([] { return 1; }).join(), 1);
 }
 
+// ---- who watches the watchdog ----
+
+// The watchdog's thread, stopped in a signal handler until it is let go.
+class Stalled {
+  public:
+    Stalled() {
+        struct sigaction sa = {};
+        sa.sa_handler = [](int) {
+            held_ = true;
+            while (holds_) usleep(1000);
+            held_ = false;
+        };
+        sigaction(SIGUSR2, &sa, &before_);
+        holds_ = true;
+        for (const auto& thread : fs::directory_iterator("/proc/self/task")) {
+            std::string name;
+            std::getline(std::ifstream(thread.path() / "comm"), name);
+            if (name != "umcg-watchdog") continue;
+            syscall(SYS_tgkill, getpid(), std::stoi(thread.path().filename()), SIGUSR2);
+            while (!held_) std::this_thread::sleep_for(1ms);
+            return;
+        }
+        ADD_FAILURE() << "there is no watchdog";
+    }
+    ~Stalled() {
+        holds_ = false;
+        while (held_) std::this_thread::sleep_for(1ms);
+        sigaction(SIGUSR2, &before_, nullptr);
+    }
+    bool held() const { return held_; }
+
+  private:
+    static inline std::atomic<bool> holds_, held_{false};
+    struct sigaction before_;
+};
+
+// The watchdog is held, and a plugin begins to sin.
+void expect_stood_in_for(const char* sinner, umcg_policy_exit_reason reason) {
+    audit seen;
+    seen.sins = false;
+    umcg::options o = two_servers(plugin(sinner) + seen.option());
+    o.policy_timeout = 10ms;  // it is to have looked every 2.5 ms
+    umcg::runtime rt(o);
+    const Stalled watchdog;
+    seen.sins = true;
+    load(rt, [&] { return rt.stats().policy_ejections == 1; });
+    EXPECT_TRUE(watchdog.held());
+    EXPECT_EQ(seen.reason, reason) << seen.message;
+    EXPECT_EQ(rt.policy(), "fifo");
+}
+
+// Whoever queues tasks looks in its place.
+TEST(Watchdog, ThatStallsIsStoodInFor) { expect_stood_in_for("starves", UMCG_POLICY_EXIT_STARVED); }
+
+// One server hangs in the policy; the others notice.
+TEST(Watchdog, ThatStallsIsStoodInForWhenACallHangs) {
+    if (!umcg::detail::can_end_calls())
+        GTEST_SKIP() << "ThreadSanitizer delays the signal that ends a call";
+    expect_stood_in_for("hangs_once", UMCG_POLICY_EXIT_OVERRUN);
+}
+
 // ---- one in the place of another ----
 
 TEST(Swap, UnderLoadLosesNothing) {
@@ -151,6 +211,29 @@ TEST(Swap, UnderLoadLosesNothing) {
     });
     EXPECT_EQ(rt.stats().policy_swaps, swaps);
     EXPECT_EQ(rt.stats().policy_ejections, 0U) << rt.policy_report();
+}
+
+// Another version of the file in its place, again and again: what is loaded is what is there.
+TEST(Swap, ReloadsTheFileUnderLoad) {
+    char name[] = "/tmp/umcg-reload-XXXXXX";
+    ASSERT_NE(mkdtemp(name), nullptr);
+    const fs::path dir = name, at = dir / "p.so";
+    umcg::runtime rt(two_servers("work_stealing"));
+    uint64_t loads = 0;
+    load(rt, [&] {
+        const bool first = loads++ % 2;
+        fs::copy_file(plugin(first ? "none" : "lottery"), dir / "new.so");
+        chmod((dir / "new.so").c_str(), 0644);
+        fs::rename(dir / "new.so", at);
+        rt.set_policy(at.string());
+        EXPECT_EQ(rt.policy(), first ? "sinner" : "lottery");
+        // the same file once more
+        rt.set_policy(at.string());
+        return loads == 40;
+    });
+    EXPECT_EQ(rt.stats().policy_swaps, 2 * loads);
+    EXPECT_EQ(rt.stats().policy_ejections, 0U) << rt.policy_report();
+    fs::remove_all(dir);
 }
 
 TEST(Swap, FromATask) {
@@ -202,96 +285,6 @@ TEST(Admission, IsRefusedWithTheTasksName) {
     rt.set_policy("fair:groups=1/0:100");
     EXPECT_THROW(rt.spawn([] {}, unknown).join(), std::system_error);
 }
-
-// ---- files ----
-
-class File : public testing::Test {
-  protected:
-    void SetUp() override {
-        char name[] = "/tmp/umcg-plugin-XXXXXX";
-        ASSERT_NE(mkdtemp(name), nullptr);
-        dir_ = name;
-        fs::copy_file(plugin("none"), path());
-        chmod(path().c_str(), 0644);
-    }
-    void TearDown() override { fs::remove_all(dir_); }
-    std::string path() const { return (dir_ / "p.so").string(); }
-    std::string refusal(const std::string& file) {
-        umcg::runtime rt(two_servers("fifo"));
-        try {
-            rt.set_policy(file);
-        } catch (const std::invalid_argument& e) {
-            EXPECT_NE(std::string(e.what()).find(file), std::string::npos) << e.what();
-            return e.what();
-        }
-        return "accepted";
-    }
-    fs::path dir_;
-};
-
-TEST_F(File, Good) { EXPECT_EQ(refusal(path()), "accepted"); }
-TEST_F(File, EverybodyWrites) {
-    chmod(path().c_str(), 0646);
-    EXPECT_NE(refusal(path()).find("everybody may write it (mode 0646"), std::string::npos);
-}
-TEST_F(File, GroupWrites) {
-    chmod(path().c_str(), 0664);
-    EXPECT_NE(refusal(path()).find("its group may write it"), std::string::npos);
-}
-TEST_F(File, OtherOwner) {
-    if (geteuid() != 0) GTEST_SKIP() << "only root can give a file away";
-    ASSERT_EQ(chown(path().c_str(), 12345, 12345), 0);
-    EXPECT_NE(refusal(path()).find("it belongs to user 12345"), std::string::npos);
-}
-TEST_F(File, SymbolicLink) {
-    fs::create_symlink(path(), dir_ / "link.so");
-    EXPECT_NE(refusal((dir_ / "link.so").string()).find("symbolic link"), std::string::npos);
-}
-TEST_F(File, NotThere) {
-    EXPECT_NE(refusal((dir_ / "none.so").string()).find("No such file"), std::string::npos);
-}
-TEST_F(File, Folder) { EXPECT_NE(refusal(dir_.string()).find("not a regular file"), std::string::npos); }
-TEST_F(File, NoElf) {
-    std::ofstream(path(), std::ios::trunc) << "hello";
-    EXPECT_NE(refusal(path()).find("not an ELF file"), std::string::npos);
-}
-// Behind the last part that is mapped there are sections for debuggers, which nobody needs.
-uintmax_t end_of_mapped(const std::string& path) {
-    std::ifstream file(path, std::ios::binary);
-    Elf64_Ehdr elf = {};
-    file.read(reinterpret_cast<char*>(&elf), sizeof(elf));
-    file.seekg(static_cast<std::streamoff>(elf.e_phoff));
-    uintmax_t end = 0;
-    for (int i = 0; i < elf.e_phnum; i++) {
-        Elf64_Phdr part = {};
-        file.read(reinterpret_cast<char*>(&part), sizeof(part));
-        if (part.p_type == PT_LOAD) end = std::max<uintmax_t>(end, part.p_offset + part.p_filesz);
-    }
-    return end;
-}
-TEST_F(File, TruncatedAtEveryPage) {
-    const auto size = fs::file_size(path()), needed = end_of_mapped(path());
-    ASSERT_GT(needed, 4096U);
-    ASSERT_LE(needed, size);
-    fs::resize_file(path(), needed);
-    EXPECT_EQ(refusal(path()).find("truncated"), std::string::npos);
-    for (auto n = needed - 1; n > 4096; n = n > 4096 ? n - 4096 : 0) {
-        fs::resize_file(path(), n);
-        EXPECT_NE(refusal(path()).find("refused"), std::string::npos) << n << " of " << needed;
-    }
-}
-TEST_F(File, NoSymbol) {
-    EXPECT_NE(refusal(plugin("no_symbol")).find("does not export umcg_policy_plugin"), std::string::npos);
-}
-TEST_F(File, WrongMajorNamesBoth) {
-    const std::string why = refusal(plugin("wrong_major"));
-    EXPECT_NE(why.find("version 2.0"), std::string::npos) << why;
-    EXPECT_NE(why.find("has 1.0"), std::string::npos) << why;
-}
-TEST_F(File, ShortTable) {
-    EXPECT_NE(refusal(plugin("short_table")).find("40 bytes"), std::string::npos);
-}
-TEST_F(File, NewerMinor) { EXPECT_EQ(refusal(plugin("newer_minor")), "accepted"); }
 
 }  // namespace
 

@@ -50,6 +50,14 @@ class Runtime : public testing::TestWithParam<configuration> {
     }
 };
 
+template <class F>
+void until(F condition) {
+    while (!condition()) std::this_thread::sleep_for(1ms);
+}
+
+// A line of /proc/self/status, by its name with the colon.
+unsigned long status_field(const char* name);
+
 inline std::string name_of(const testing::TestParamInfo<configuration>& c) {
     return std::string(c.param.policy) + "_" + std::to_string(c.param.servers);
 }

@@ -51,6 +51,17 @@ int scaled(int n) {
     return n > 0 ? n : 1;
 }
 
+unsigned long status_field(const char* name) {
+    unsigned long value = 0;
+    char line[256];
+    FILE* f = fopen("/proc/self/status", "re");
+    if (!f) abort();
+    while (fgets(line, sizeof(line), f))
+        if (!strncmp(line, name, strlen(name))) value = strtoul(line + strlen(name), nullptr, 10);
+    fclose(f);
+    return value;
+}
+
 int main(int argc, char** argv) {
     testing::InitGoogleTest(&argc, argv);
     try {

@@ -3,6 +3,7 @@
 // umcg::net: the small types over umcg::io.
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -135,6 +136,37 @@ TEST(Net, ErrorsAndLimits) {
     }).join();
     EXPECT_THROW(net::resolve("127.0.0.1", "no-such-service"), std::system_error);
     EXPECT_EQ(net::resolve("::1", "80").at(0).to_string(), "[::1]:80");
+}
+
+// Each client once, ready to be used; limits and errors are told as by accept().
+TEST(Net, Acceptor) {
+    umcg::runtime rt(small());
+    const net::address at = loopback();
+    for (const umcg::kind kind : {umcg::kind::fiber, umcg::kind::thread})
+        rt.spawn([&] {
+            net::listener listener = net::listener::bind(at);
+            net::acceptor clients(listener);
+            int error = 0;
+            EXPECT_FALSE(clients.next(&error, 1ms));
+            EXPECT_EQ(error, -ETIME);
+            umcg::cancel_source source;
+            source.cancel();
+            EXPECT_FALSE(clients.next(&error, source.token()));
+            EXPECT_EQ(error, -ECANCELED);
+            for (int i = 0; i < 10; i++) {
+                net::stream client = net::stream::connect(listener.address());
+                net::stream peer = clients.next(&error);
+                ASSERT_TRUE(peer) << error;
+                EXPECT_EQ(error, 0);
+                int no_delay = 0;
+                socklen_t size = sizeof(no_delay);
+                EXPECT_EQ(getsockopt(peer.fd(), IPPROTO_TCP, TCP_NODELAY, &no_delay, &size), 0);
+                EXPECT_TRUE(no_delay);
+                EXPECT_EQ(peer.write_all("hello", 5), 0);
+                char text[5];
+                EXPECT_EQ(client.read_exactly(text, 5), 5);
+            }
+        }, {.kind = kind}).join();
 }
 
 // shutdown() ends another task's wait; a moved socket is empty.

@@ -23,6 +23,10 @@ import (
 
 const unknownCase = 64
 
+// As in bench/runtime/measure.hpp.
+const timersPending = 10_000
+const timersDue = time.Second
+
 func fail(what string) {
 	fmt.Fprintln(os.Stderr, "bench: "+what)
 	os.Exit(1)
@@ -160,6 +164,47 @@ func timers(n int) {
 	w.report(n * 10)
 }
 
+func timerInsert(n int) {
+	runtime.GOMAXPROCS(1)
+	nothing := func() {}
+	at := func(i int) time.Duration { return time.Hour + time.Duration(i*104729%10007)*time.Microsecond }
+	var others []*time.Timer
+	for i := 0; i < timersPending; i++ {
+		others = append(others, time.AfterFunc(at(i), nothing))
+	}
+	mine := time.AfterFunc(time.Hour, nothing)
+	mine.Stop()
+	w := start()
+	for i := 0; i < n; i++ {
+		mine.Reset(at(i))
+		mine.Stop()
+	}
+	w.report(n)
+	for _, t := range others {
+		t.Stop()
+	}
+}
+
+func timerFire(n int) {
+	runtime.GOMAXPROCS(1)
+	var all sync.WaitGroup
+	due := time.Now().Add(timersDue)
+	for t := 0; t < n; t++ {
+		all.Add(1)
+		go func() {
+			time.Sleep(time.Until(due))
+			all.Done()
+		}()
+	}
+	time.Sleep(time.Until(due) - timersDue/10)
+	if !time.Now().Before(due) {
+		fail("this machine is too slow: the timers were due before they were set")
+	}
+	w := start()
+	all.Wait()
+	w.report(n)
+}
+
 func sum(result chan int, number, leaves int) {
 	if leaves <= 1 {
 		result <- number
@@ -270,7 +315,8 @@ func faultStorm(int) {
 func main() {
 	cases := map[string]func(int){
 		"yield": yields, "spawn_join": spawnJoin, "channel": channels, "mutex": mutexHeld,
-		"mutex_2": mutexTwoCpus, "timer": timers, "skynet": skynet, "fib": fib, "parked": parked,
+		"mutex_2": mutexTwoCpus, "timer": timers, "timer_insert": timerInsert, "timer_fire": timerFire,
+		"skynet": skynet, "fib": fib, "parked": parked,
 		"syscalls": syscallStorm, "faults": faultStorm,
 	}
 	n := 0

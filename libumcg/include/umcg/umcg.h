@@ -127,7 +127,8 @@ int umcg_unregister(struct umcg_task *self);
  *   0           there is news: a worker blocked, returned, yielded or exited, or
  *               somebody kicked. next_tid is 0 if it was consumed.
  *   -EAGAIN     at once: a list is not empty, a kick came before the call, or
- *               next_tid is not RUNNABLE or was taken away meanwhile.
+ *               next_tid is not RUNNABLE or was taken away meanwhile. (It shows
+ *               RUNNABLE a moment before it can be run; on a list it can.)
  *   -ESRCH      next_tid is no worker of this process.
  *   -ETIMEDOUT  the time has come; with UMCG_WAIT_PREEMPT the call instead stops
  *               the running worker and returns 0 when it has stopped, and

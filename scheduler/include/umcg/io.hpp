@@ -67,9 +67,14 @@ ssize_t pread(int fd, void* buffer, size_t size, off_t offset, const limit& unti
 ssize_t pwrite(int fd, const void* buffer, size_t size, off_t offset, const limit& until = {});
 int fsync(int fd, const limit& until = {});
 int fdatasync(int fd, const limit& until = {});
+// What the kernel cannot open at once is begun by a thread of the kernel: a time that has passed, or
+// is near, may come first.
 int openat(int directory, const char* path, int flags, mode_t mode = 0, const limit& until = {});
-// The descriptor is gone in any case. Who still waits for it with one of these calls waits on.
-int close(int fd);
+// The descriptor is gone in any case, also with a token that is cancelled. Who still waits for it with
+// one of these calls waits on. Waits for nothing but what SO_LINGER asks for, of which a limit leaves
+// the whole seconds until its time (none if its token is cancelled already); the rest is sent in the
+// background.
+int close(int fd, const limit& until = {});
 
 int accept(int fd, sockaddr* address = nullptr, socklen_t* size = nullptr, int flags = SOCK_CLOEXEC,
            const limit& until = {});
@@ -80,7 +85,13 @@ ssize_t recv(int fd, void* buffer, size_t size, int flags, const limit& until = 
 ssize_t send(int fd, const void* buffer, size_t size, int flags, const limit& until = {});
 ssize_t recvmsg(int fd, msghdr* message, int flags, const limit& until = {});
 ssize_t sendmsg(int fd, const msghdr* message, int flags, const limit& until = {});
-int shutdown(int fd, int how);
+// From a file to a socket, without a copy through the program; returns how much, 0 at the file's end.
+// The file's position is neither used nor changed. Waits for room; what is not in memory is waited for
+// as by a plain call, which blocks the worker. Meanwhile the socket is a non-blocking one (O_NONBLOCK):
+// no other call may be begun on it, nor on a duplicate of it. SIGPIPE is raised, as by write().
+ssize_t sendfile(int socket, int file, off_t offset, size_t size, const limit& until = {});
+// Does not wait: a token that is cancelled keeps it from being done, a time does not.
+int shutdown(int fd, int how, const limit& until = {});
 // Wait for POLLIN, POLLOUT, ...; returns those that have come.
 int poll(int fd, short events, const limit& until = {});
 

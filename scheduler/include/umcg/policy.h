@@ -217,7 +217,12 @@ struct umcg_policy_ops {
 	 * only, no tasks. NULL: a task is stopped when its slice is over.
 	 */
 	int (*tick)(struct umcg_policy *p, uint32_t server, uint64_t ran_ns);
-	/* It waits, and is not queued. Short waits may be left out. NULL: nothing to do. */
+	/*
+	 * It waits, and is not queued. Short waits may be left out, and those of SYSCALL that the
+	 * server's own thread hears of beside a worker that runs. Who comes back from SYSCALL with
+	 * nobody queued may have run on already when it is enqueued as UNBLOCKED, and is dequeued at
+	 * once. NULL: nothing to do.
+	 */
 	void (*blocked)(struct umcg_policy *p, uint32_t server, struct umcg_policy_task *task,
 			enum umcg_blocked_reason reason);
 	/* Its priority, weight, deadline or group has changed; it may be queued, on task->server, whose

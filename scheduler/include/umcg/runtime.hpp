@@ -14,6 +14,8 @@
 #ifndef UMCG_RUNTIME_HPP
 #define UMCG_RUNTIME_HPP
 
+#include <sys/uio.h>
+
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -46,6 +48,9 @@ struct options {
     std::string backend = {};               // "kernel", "bpf", "portable"; empty: $UMCG_BACKEND, else the best
     unsigned max_workers = 256;             // per server: threads that carry fibers. Each thread task has
                                             // one more. At least 1
+    std::chrono::nanoseconds idle_worker_time = std::chrono::seconds(10);
+                                            // a server that is idle ends threads that it has not needed for
+                                            // that long, and keeps two. At least 1 ms; 0: it keeps all
     std::chrono::nanoseconds slice = std::chrono::milliseconds(10);
                                             // a task that has run for between one and two of these while
                                             // others of its server wait is preempted: stopped wherever
@@ -54,6 +59,20 @@ struct options {
     stack_guard guard = stack_guard::always;
     bool io_uring = true;                   // false: umcg::io makes plain calls (umcg/io.hpp)
     unsigned ring_entries = 256;            // per server: operations submitted at once, at most 8192
+    unsigned receive_buffers = 0;           // per server: buffers that receivers share (umcg/multishot.hpp),
+                                            // a power of two up to 32768; 0: each receives into its own
+    size_t receive_buffer_size = 16 * 1024; // of one, in bytes; 64 to 16 MB. What was never used is no memory
+    std::vector<iovec> registered_buffers = {};
+                                            // memory of which parts are transferred by umcg::io's read, write,
+                                            // pread and pwrite: the kernel looks its pages up once, which pays
+                                            // with O_DIRECT. A few large pieces, at most 1 GB each. It must be
+                                            // there until the runtime has ended; RLIMIT_MEMLOCK counts it once
+                                            // for each server
+    std::vector<std::string> io_missing = {};
+                                            // operations of umcg::io that are plain calls as if the kernel's
+                                            // io_uring lacked them, by the names of its calls ("recv"; for
+                                            // pread "read"; "multishot accept",
+                                            // "multishot recv"): for tests
 };
 
 // What has happened so far; counters of all servers together, not of one instant.

@@ -236,6 +236,14 @@ void sleep_for(std::chrono::duration<Rep, Period> d) {
 bool in_task() noexcept;
 const char* task_name() noexcept;
 
+// For policies: from now on the calling task has another priority, weight or deadline than it was spawned
+// with. The policy hears of it at once (attr_changed() in umcg/policy.h); one that does not ask for that
+// sees it when the task is next queued. task_deadline() and waits stay what they are. A weight is 1 to
+// 10000, else std::invalid_argument. On a plain thread: nothing. Does not block.
+void set_priority(int priority) noexcept;
+void set_weight(unsigned weight);
+void set_deadline(clock::time_point when) noexcept;  // max(): none
+
 // Cancelled when nobody wants the calling task's result any more: the token of the scope that it was
 // spawned in, or that its spawner was; of no scope: its runtime's (runtime::cancel()).
 cancel_token task_token();

@@ -23,6 +23,7 @@ class deadline {
         uint64_t key;     // deadline; without one: never
         uint64_t order;   // then the first first
         uint32_t server;  // where its cost is counted; 1 + the server, 0: nowhere
+        bool queued;
     };
     struct alignas(64) server {
         policy_heap<task> queue;
@@ -82,8 +83,9 @@ class deadline {
     void enqueue(umcg_policy& p, unsigned s, umcg_policy_task& t, umcg_enqueue_reason) noexcept {
         server& q = server_data<deadline>(p, s);
         task& d = task_data<deadline>(t);
-        d.key = t.deadline_ns ? t.deadline_ns : ~0ULL;
+        d.key = key_of(t);
         d.order = ++q.queued;
+        d.queued = true;
         q.queue.insert(d);
         // who runs is to make room for an earlier one
         if (d.key < q.running.load(std::memory_order_relaxed)) p.host->kick(&p, s);
@@ -91,6 +93,7 @@ class deadline {
     void dequeue(umcg_policy& p, unsigned s, umcg_policy_task& t) noexcept {
         server& q = server_data<deadline>(p, s);
         q.queue.erase(task_data<deadline>(t));
+        task_data<deadline>(t).queued = false;
         q.running.store(task_data<deadline>(t).key, std::memory_order_relaxed);
     }
     umcg_policy_task* pick(umcg_policy& p, unsigned s, uint64_t&) noexcept {
@@ -98,6 +101,7 @@ class deadline {
         task* t = q.queue.front();
         if (!t) return nullptr;
         q.queue.erase(*t);
+        t->queued = false;
         q.running.store(t->key, std::memory_order_relaxed);
         return task_of(t);
     }
@@ -106,7 +110,27 @@ class deadline {
         server_data<deadline>(p, s).running.store(0, std::memory_order_relaxed);
     }
 
+    // Another deadline: its turn is by that, and if it runs it makes room for who is due before it now.
+    // Nothing of admission: that was asked for when it was spawned.
+    void attr_changed(umcg_policy& p, umcg_policy_task& t) noexcept {
+        server& q = server_data<deadline>(p, t.server);
+        task& d = task_data<deadline>(t);
+        if (!d.queued) {
+            d.key = key_of(t);
+            q.running.store(d.key, std::memory_order_relaxed);
+            if (q.queue.front() && q.queue.front()->key < d.key) p.host->kick(&p, t.server);
+            return;
+        }
+        q.queue.erase(d);
+        d.key = key_of(t);
+        q.queue.insert(d);
+        if (d.key < q.running.load(std::memory_order_relaxed)) p.host->kick(&p, t.server);
+    }
+
   private:
+    static uint64_t key_of(const umcg_policy_task& t) noexcept {
+        return t.deadline_ns ? t.deadline_ns : ~0ULL;
+    }
     friend bool before(const task& a, const task& b) noexcept {
         return a.key != b.key ? a.key < b.key : a.order < b.order;
     }

@@ -32,7 +32,8 @@ class fair {
 
     struct task {
         entity self;
-        uint32_t placed;  // 1 + the server whose virtual time `time` is of
+        uint32_t placed;   // 1 + the server whose virtual time `time` is of
+        uint32_t counted;  // the weight that it has in that server's load
     };
     struct group {
         entity self;
@@ -42,6 +43,10 @@ class fair {
     struct alignas(64) server {
         group groups[max_groups] = {};  // 0: the root
         std::atomic<uint64_t> load{0};  // weights of those that are attached
+        // Who was picked last while nobody else was queued: it is not stopped, and so not charged, until
+        // somebody comes.
+        uint64_t alone_since = 0;  // 0: that is not so
+        uint32_t alone_weight = 0, alone_group = 0;
     };
 
     int init(umcg_policy& p) noexcept {
@@ -81,7 +86,8 @@ class fair {
         if (!d.placed) return;
         server& q = server_data<fair>(p, d.placed - 1);
         if (t.ran_ns) charge(q, t);
-        q.load.fetch_sub(weight(t), std::memory_order_relaxed);
+        q.alone_since = 0;
+        q.load.fetch_sub(d.counted, std::memory_order_relaxed);
     }
     // To where the least weight is.
     unsigned select(umcg_policy& p, umcg_policy_task& t, unsigned, umcg_enqueue_reason reason) noexcept {
@@ -103,11 +109,17 @@ class fair {
         server& q = server_data<fair>(p, s);
         task& d = task_data<fair>(t);
         group& g = q.groups[group_of(t)];
+        if (q.alone_since) {
+            // who has just run itself comes as another begins
+            if (!t.ran_ns) settle(p, q);
+            q.alone_since = 0;
+        }
         if (d.placed != s + 1) {
             d.self.time = g.now;
             d.self.order = t.id;
             d.placed = s + 1;
-            q.load.fetch_add(weight(t), std::memory_order_relaxed);
+            d.counted = weight(t);
+            q.load.fetch_add(d.counted, std::memory_order_relaxed);
         } else if (t.ran_ns) {
             charge(q, t);
         }
@@ -116,7 +128,17 @@ class fair {
         put(q, group_of(t), d.self);
     }
     void blocked(umcg_policy& p, unsigned s, umcg_policy_task& t, umcg_blocked_reason) noexcept {
-        if (t.ran_ns && task_data<fair>(t).placed == s + 1) charge(server_data<fair>(p, s), t);
+        server& q = server_data<fair>(p, s);
+        q.alone_since = 0;
+        if (t.ran_ns && task_data<fair>(t).placed == s + 1) charge(q, t);
+    }
+    // What it uses from now on counts by its new weight, and what it is running for.
+    void attr_changed(umcg_policy& p, umcg_policy_task& t) noexcept {
+        task& d = task_data<fair>(t);
+        if (!d.placed) return;
+        auto& load = server_data<fair>(p, d.placed - 1).load;
+        load.fetch_add(uint64_t{weight(t)} - d.counted, std::memory_order_relaxed);
+        d.counted = weight(t);
     }
     void dequeue(umcg_policy& p, unsigned s, umcg_policy_task& t) noexcept {
         take(server_data<fair>(p, s), group_of(t), task_data<fair>(t).self);
@@ -134,14 +156,21 @@ class fair {
         }
         take(q, in, *e);
         if (slice_) slice = slice_;
-        return task_of(reinterpret_cast<task*>(e));
+        umcg_policy_task* t = task_of(reinterpret_cast<task*>(e));
+        q.alone_since = 0;
+        if (q.groups[0].members.empty()) {
+            q.alone_since = p.host->now(&p);
+            q.alone_weight = weight(*t);
+            q.alone_group = in;
+        }
+        return t;
     }
 
   private:
     friend bool before(const entity& a, const entity& b) noexcept {
         return a.time != b.time ? a.time < b.time : a.order < b.order;
     }
-    static uint64_t weight(const umcg_policy_task& t) noexcept { return t.weight ? t.weight : 1; }
+    static uint32_t weight(const umcg_policy_task& t) noexcept { return t.weight ? t.weight : 1; }
     unsigned group_of(const umcg_policy_task& t) const noexcept {
         return t.group < max_groups && known_[t.group] ? t.group : 0;
     }
@@ -166,7 +195,7 @@ class fair {
         return 0;
     }
     void put(server& q, unsigned in, entity& e) noexcept {
-        const bool was_empty = !q.groups[in].members.front();
+        const bool was_empty = q.groups[in].members.empty();
         e.queued = true;
         q.groups[in].members.insert(e);
         if (!was_empty || !in) return;
@@ -179,7 +208,14 @@ class fair {
     void take(server& q, unsigned in, entity& e) noexcept {
         q.groups[in].members.erase(e);
         e.queued = false;
-        if (in && !q.groups[in].members.front()) take(q, parent_[in], q.groups[in].self);
+        if (in && q.groups[in].members.empty()) take(q, parent_[in], q.groups[in].self);
+    }
+    // Somebody comes who has no claim to what the one that was alone has used.
+    void settle(umcg_policy& p, server& q) noexcept {
+        const uint64_t ran = p.host->now(&p) - q.alone_since;
+        unsigned in = q.alone_group;
+        q.groups[in].now += ran * 1024 / q.alone_weight;
+        for (; in; in = parent_[in]) q.groups[parent_[in]].now += ran * 1024 / weight_[in];
     }
     // It has run: its time and that of the groups around it go on.
     void charge(server& q, umcg_policy_task& t) noexcept {

@@ -9,6 +9,7 @@
 
 #include <umcg/policy.hpp>
 
+#include "../../src/owner_lock.hpp"
 #include "../options.hpp"
 
 namespace umcg::policies {
@@ -25,10 +26,10 @@ class two_level {
         bool is_long;   // which queue it is in
     };
     struct alignas(64) server {
-        uint32_t lock = 0;
-        policy_queue<task> first, second;  // all of this under the lock
-        uint64_t passed = 0;               // short ones that went before a long one
-        bool runs_long = false;            // out of turn: it makes room for a short one
+        detail::owner_lock lock;           // thieves visit
+        policy_queue<task> first, second;  // under the lock
+        uint64_t passed = 0;               // the owner's: short ones that went before a long one
+        bool runs_long = false;            // the owner's: out of turn, it makes room for a short one
         std::atomic<size_t> depth{0};      // written under the lock
     };
 
@@ -68,11 +69,12 @@ class two_level {
         default:
             d.used += t.ran_ns;
         }
-        policy_guard hold(p, q.lock);
         d.is_long = d.used >= slice_;
+        q.lock.lock();
         (d.is_long ? q.second : q.first).push_back(d);
-        // R3 in docs/runtime.md
-        q.depth.store(q.depth.load(std::memory_order_relaxed) + 1, std::memory_order_seq_cst);
+        // R3 in docs/runtime.md: before the runtime looks for hungry servers
+        detail::store_lightly(q.depth, q.depth.load(std::memory_order_relaxed) + 1);
+        q.lock.unlock();
         if (!d.is_long && q.runs_long) {
             q.runs_long = false;
             p.host->kick(&p, s);
@@ -83,42 +85,57 @@ class two_level {
     }
     void dequeue(umcg_policy& p, unsigned s, umcg_policy_task& t) noexcept {
         server& q = server_data<two_level>(p, s);
-        policy_guard hold(p, q.lock);
+        q.lock.lock();
         take(q, task_data<two_level>(t));
+        q.lock.unlock();
     }
     umcg_policy_task* pick(umcg_policy& p, unsigned s, uint64_t& slice) noexcept {
         server& q = server_data<two_level>(p, s);
-        policy_guard hold(p, q.lock);
+        q.runs_long = false;
+        // only the owner adds: what it does not see now was stolen
+        if (!q.depth.load(std::memory_order_relaxed)) return nullptr;
+        q.lock.lock();
         task* t = q.first.front();
-        // the long ones have a turn, however many short ones there are
-        const bool in_turn = q.second.front() && q.passed >= every_;
-        if (t && q.second.front() && !in_turn) q.passed++;
-        if (!t || in_turn) {
-            t = q.second.front();
-            q.passed = 0;
+        bool in_turn = false;
+        if (task* behind = q.second.front()) {
+            // the long ones have a turn, however many short ones there are
+            in_turn = q.passed >= every_;
+            if (t && !in_turn) {
+                q.passed++;
+            } else {
+                t = behind;
+                q.passed = 0;
+            }
         }
-        q.runs_long = t && t->is_long && !in_turn;
+        if (t) take(q, *t);
+        q.lock.unlock();
         if (!t) return nullptr;
+        q.runs_long = t->is_long && !in_turn;
         slice = !t->is_long ? slice_ - t->used : in_turn ? slice_ : long_slice_;
-        take(q, *t);
         return task_of(t);
     }
     umcg_policy_task* steal(umcg_policy& p, unsigned, unsigned victim) noexcept {
         server& q = server_data<two_level>(p, victim);
+        // R3: after the thief has said that it is hungry
         if (!q.depth.load(std::memory_order_seq_cst)) return nullptr;
-        policy_guard hold(p, q.lock);
-        for (auto* queue : {&q.first, &q.second}) {
-            int looked = 0;
-            for (task* t = queue->front(); t && looked < 16; t = t->link.next, looked++) {
-                if (!(task_of(t)->flags & UMCG_POLICY_TASK_MOVABLE)) continue;
-                take(q, *t);
-                return task_of(t);
-            }
-        }
-        return nullptr;
+        q.lock.visit();
+        task* t = movable(q.first);
+        if (!t) t = movable(q.second);
+        if (t) take(q, *t);
+        q.lock.leave();
+        return task_of(t);
     }
 
   private:
+    // How many tasks of a queue that are not movable a thief looks over.
+    static constexpr int max_look = 16;
+
+    static task* movable(policy_queue<task>& queue) noexcept {
+        task* t = queue.front();
+        for (int i = 0; t && !(task_of(t)->flags & UMCG_POLICY_TASK_MOVABLE); i++)
+            t = i < max_look ? t->link.next : nullptr;
+        return t;
+    }
     static void take(server& q, task& t) noexcept {
         (t.is_long ? q.second : q.first).erase(t);
         q.depth.store(q.depth.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);

@@ -4,6 +4,7 @@ check_http.py PROGRAM"""
 
 import contextlib
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -17,10 +18,10 @@ BIG = os.urandom(3_000_000)
 
 
 @contextlib.contextmanager
-def server(*options):
+def server(*options, limit=None):
     with open(os.path.join(TOP, "log"), "w+") as log:
         process = subprocess.Popen([sys.argv[1], f"--root={ROOT}", "--port=0", "--servers=2", *options],
-                                   stdout=subprocess.PIPE, stderr=log, text=True)
+                                   stdout=subprocess.PIPE, stderr=log, text=True, preexec_fn=limit)
         try:
             line = process.stdout.readline()
             assert "ready on" in line, line
@@ -74,6 +75,10 @@ os.mkfifo(os.path.join(ROOT, "fifo"))
 
 for way in ("--io-uring=1", "--io-uring=0"):
     with server(way) as process:
+        # a part of it is not in memory, where there is a disk
+        with open(os.path.join(ROOT, "big.bin"), "rb") as f:
+            os.fsync(f.fileno())
+            os.posix_fadvise(f.fileno(), 1000000, 0, os.POSIX_FADV_DONTNEED)
         for path, status, body in (("/", 200, b"<p>hello"), ("/in", 200, b"<p>hello"), ("/big.bin", 200, BIG),
                                    ("/sub/a%20b.txt?q", 200, b"blank"), ("/sub", 301, None), ("/none", 404, None),
                                    ("/out", 403, None), ("/fifo", 403, None), ("/../secret", 400, None),
@@ -102,6 +107,14 @@ for way in ("--io-uring=1", "--io-uring=0"):
         gone = connect(process, get("/big.bin"))
         gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         gone.close()
+        gone = connect(process, get("/big.bin"))
+        assert gone.recv(5000)
+        gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        gone.close()
+        # half closed: all answers, then the end
+        half = connect(process, get("/") * 3 + b"GET / HT")
+        half.shutdown(socket.SHUT_WR)
+        assert to_end(half).count(b"<p>hello") == 3
         done = subprocess.run(["curl", "-s", "-d", "x y", f"http://127.0.0.1:{process.port}/count"], capture_output=True)
         assert done.stdout == b'{"bytes":3,"lines":0,"words":2}\n', done
         idle = connect(process, get("/"))
@@ -113,6 +126,15 @@ with server("--request-seconds=1", "--idle-seconds=1") as process:
     assert ask(process, b"GET / HTTP/1.1\r\nHo")[0] == 408, "a slow head is waited for"
     assert ask(process, b"POST /count HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n1")[0] == 408
     assert to_end(connect(process)) == b"", "an idle client is kept"
+    # it asks for 150 MB and takes nothing: it is left, the others are served
+    greedy = connect(process, get("/big.bin") * 50)
+    assert ask(process, close("/"))[0] == 200
+    while '"clients":1,' not in ask(process, close("/status"))[1].decode():
+        pass
+    try:
+        assert len(to_end(greedy)) < 50 * len(BIG)
+    except ConnectionResetError:
+        pass
 
 with server("--max-clients=1") as process:
     first = connect(process, get("/"))
@@ -120,6 +142,17 @@ with server("--max-clients=1") as process:
     assert connect(process).recv(12) == b"HTTP/1.1 503"
     first.close()
 
+# out of descriptors: who is there is served, who waits gets his turn
+with server(limit=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))) as process:
+    clients = [connect(process, get("/status")) for _ in range(60)]
+    assert clients[0].recv(12) == b"HTTP/1.1 200"
+    clients[0].close()
+    for s in clients[1:]:
+        assert s.recv(12) == b"HTTP/1.1 200"
+        s.close()
+
+done = subprocess.run([sys.argv[1], "--help"], capture_output=True, text=True, timeout=DEADLINE)
+assert done.returncode == 0 and "--root=DIRECTORY" in done.stdout, done
 for bad in ("--port=99999", "--what", "--root=/does/not/exist"):
     done = subprocess.run([sys.argv[1], f"--root={ROOT}", bad], capture_output=True, text=True, timeout=DEADLINE)
     assert done.returncode == 1 and bad.split("=")[-1] in done.stderr, done

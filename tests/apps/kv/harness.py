@@ -2,6 +2,8 @@
 """What the tests of examples/kv share: a server under test, a client that speaks RESP over a raw
 socket, and the list of tests with their verdicts."""
 
+import ctypes
+import errno
 import os
 import shutil
 import signal
@@ -42,9 +44,19 @@ def shorten(value, most=300):
 
 
 class Context:
-    def __init__(self, kv, engine, servers, tasks="fiber"):
-        self.kv, self.engine, self.servers, self.tasks = kv, engine, servers, tasks
+    def __init__(self, kv, engine, servers, tasks="fiber", options=()):
+        self.kv, self.engine, self.servers, self.tasks, self.options = kv, engine, servers, tasks, options
         self.running, self.dirs = [], []
+
+    def waits_in_a_ring(self):
+        """Are clients to be waited for in io_uring? Skip: they would be, and this kernel has none for us."""
+        if self.engine == "threads" or self.tasks == "thread" or "--io-uring=0" in self.options:
+            return False
+        libc = ctypes.CDLL(None, use_errno=True)
+        libc.syscall(425, 0, None)  # io_uring_setup, which refuses these arguments
+        if ctypes.get_errno() in (errno.ENOSYS, errno.EPERM):
+            raise Skip("no io_uring here")
+        return True
 
     def directory(self):
         self.dirs.append(tempfile.mkdtemp(prefix="kv-test-"))
@@ -71,7 +83,7 @@ class Server:
         self.errors = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
             [context.kv, f"--dir={dir}", "--port=0", f"--engine={context.engine}", f"--tasks={context.tasks}",
-             f"--servers={context.servers}", *sync, *options],
+             f"--servers={context.servers}", *context.options, *sync, *options],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.errors, preexec_fn=limit)
         line = self.process.stdout.readline().decode()
         check("ready on" in line, "the server did not start:", line, self.stderr())
@@ -210,6 +222,7 @@ def run_all(context, wanted):
     """One RESULT line per test. A test that outlives its deadline ends the run."""
     failed = 0
     prefix = "thread_tasks." if context.engine == "umcg" and context.tasks == "thread" else ""
+    prefix = "plain_calls." if "--io-uring=0" in context.options else prefix
     for function in TESTS:
         name = function.__name__
         if wanted and name not in wanted:

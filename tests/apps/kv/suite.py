@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Tests of examples/kv: suite.py --kv PROGRAM --engine umcg|threads [--tasks fiber|thread] [--servers N] [TEST...]
+"""Tests of examples/kv: suite.py --kv PROGRAM --engine umcg|threads [--tasks fiber|thread] [--plain-calls] [--servers N] [TEST...]
 
 Runs wherever the engine does; prints one line `RESULT name pass|fail|skip [reason]` per test."""
 
@@ -17,13 +17,14 @@ def main():
     p.add_argument("--kv", required=True)
     p.add_argument("--engine", choices=["umcg", "threads"], required=True)
     p.add_argument("--tasks", choices=["fiber", "thread"], default="fiber", help="of --engine umcg")
+    p.add_argument("--plain-calls", action="store_true", help="fibers without io_uring")
     p.add_argument("--servers", type=int, default=2)
     p.add_argument("tests", nargs="*")
     args = p.parse_args()
     unknown = set(args.tests) - {t.__name__ for t in harness.TESTS}
     if unknown:
         p.error(f"no such test: {', '.join(sorted(unknown))}")
-    context = harness.Context(args.kv, args.engine, args.servers, args.tasks)
+    context = harness.Context(args.kv, args.engine, args.servers, args.tasks, ["--io-uring=0"] if args.plain_calls else [])
     try:
         context.start()
     except AssertionError as e:

@@ -123,6 +123,54 @@ fn contend(rt: Runtime, n: usize, held: bool) {
     });
 }
 
+// As in bench/runtime/measure.hpp.
+const TIMERS_PENDING: usize = 10_000;
+const TIMERS_DUE: Duration = Duration::from_secs(1);
+
+// The first poll sets the timer, and dropping takes it away.
+async fn set(at: tokio::time::Instant) -> std::pin::Pin<Box<tokio::time::Sleep>> {
+    let mut timer = Box::pin(tokio::time::sleep_until(at));
+    std::future::poll_fn(|cx| {
+        let _ = std::future::Future::poll(timer.as_mut(), cx);
+        std::task::Poll::Ready(())
+    })
+    .await;
+    timer
+}
+
+fn timer_insert(n: usize) {
+    one().block_on(async move {
+        let hour = tokio::time::Instant::now() + Duration::from_secs(3600);
+        let at = |i: usize| hour + Duration::from_millis((i * 104729 % 10007) as u64);
+        let mut others = Vec::new();
+        for i in 0..TIMERS_PENDING {
+            others.push(set(at(i)).await);
+        }
+        let watch = Stopwatch::start();
+        for i in 0..n {
+            drop(set(at(i)).await);
+        }
+        watch.report(n);
+    });
+}
+
+fn timer_fire(n: usize) {
+    one().block_on(async move {
+        let mut all = Vec::new();
+        let due = tokio::time::Instant::now() + TIMERS_DUE;
+        for _ in 0..n {
+            all.push(tokio::spawn(async move { tokio::time::sleep_until(due).await }));
+        }
+        tokio::time::sleep_until(due - TIMERS_DUE / 10).await;
+        assert!(tokio::time::Instant::now() < due, "this machine is too slow");
+        let watch = Stopwatch::start();
+        for t in all {
+            t.await.unwrap();
+        }
+        watch.report(n);
+    });
+}
+
 fn timers(n: usize) {
     one().block_on(async move {
         let mut all = Vec::new();
@@ -228,6 +276,8 @@ fn main() {
         "mutex" => contend(one(), n, true),
         "mutex_2" => contend(two(), n, false),
         "timer" => timers(n),
+        "timer_insert" => timer_insert(n),
+        "timer_fire" => timer_fire(n),
         "skynet" => skynet(n),
         "fib" => fib(n),
         "parked" => parked(n),

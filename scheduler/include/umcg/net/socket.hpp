@@ -31,6 +31,7 @@
 #include <cstdint>
 #include <string>
 #include <umcg/io.hpp>
+#include <umcg/multishot.hpp>
 #include <utility>
 #include <vector>
 
@@ -121,6 +122,19 @@ class listener : public socket {
     // The same without exceptions: an empty one and the error.
     stream accept(int* error, const limit& until = {}) noexcept;
     net::address address() const { return local(); }
+};
+
+// What connects to a listener, by one operation for all (umcg/multishot.hpp has the terms: accepted
+// ahead, limits). For servers, a task each. The listener must outlive it.
+class acceptor {
+  public:
+    explicit acceptor(const listener& of) : of_(of.fd()) {}
+
+    // As listener::accept().
+    stream next(int* error, const limit& until = {});
+
+  private:
+    io::acceptor of_;
 };
 
 // Unconnected: UDP or Unix.

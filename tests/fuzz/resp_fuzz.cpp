@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// libFuzzer target: the first byte says where the input is cut in two, the rest is what a client
-// sends. Cut or whole, the parser must come to the same end.
+// The first byte says where the input is cut in two, the rest is what a client sends. Cut or whole,
+// the parser must come to the same end.
 #include <cstdint>
 #include <cstdlib>
 #include <string>

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: MIT
+//
+// A server: what its executor owns, what is shared, and what is its thread's. docs/runtime.md has the
+// states, the meaning of "executor" and "section", and the pairs of barriers.
+#ifndef UMCG_SRC_SERVER_HPP
+#define UMCG_SRC_SERVER_HPP
+
+#include <pthread.h>
+
+#include <atomic>
+#include <memory>
+#include <vector>
+
+#include <umcg/runtime.hpp>
+
+#include "ring.hpp"
+#include "timer.hpp"
+#include "worker.hpp"
+
+namespace umcg::detail {
+
+class server {
+  public:
+    server(core& owner, unsigned index, int cpu);
+
+    // ---- executor only ----
+
+    // The first half of a scheduling step: kernel lists, timers, inbox.
+    void take() noexcept;
+    // The next to run, or nullptr. `carry`: can it be a task that is bound to no worker?
+    task_body* next(bool carry, bool may_steal = true) noexcept;
+    void enqueue(task_body& t, enqueue_reason reason) noexcept;
+    // What has to be so before user code goes on. `may_arm`: next_tid is free for a successor.
+    void settle(bool may_arm = true) noexcept;
+    bool has_spare() const noexcept { return armed_ || spares_; }
+    worker* take_spare() noexcept;
+    void add_spare(worker& w) noexcept;
+    void disarm() noexcept;
+    // `w` runs: it is not armed any more.
+    void running(worker& w) noexcept {
+        if (armed_ == &w) armed_ = nullptr;
+    }
+    // It ends: it is not counted any more.
+    void retired(worker& w) noexcept;
+    void* get_stack() noexcept;  // nullptr: the cache is empty and so is the pool
+    void put_stack(void* top) noexcept;
+    bool surplus() const noexcept;
+    // A fiber has filled an entry of `io`, and is about to wait for it. `at_once`: without company.
+    void io_prepared(bool at_once = false) noexcept;
+    // Nothing to run: if I/O is in flight, wait for it. False: somebody does already, or there is none.
+    bool attend_io(worker& w) noexcept;
+    void count(uint64_t stats::*what, uint64_t n = 1) noexcept {
+        // one writer at a time
+        auto& c = counters_.*what;
+        __atomic_store_n(&c, c + n, __ATOMIC_RELAXED);
+    }
+
+    std::unique_ptr<ring> io;    // nullptr: operations are plain calls
+    unsigned workers = 0;        // alive or being made
+    unsigned pending = 0;        // of these, not seen yet
+    unsigned with_thread_task = 0;
+
+    // `t` has stopped and is not queued. `since`: when, in ns; 0: now.
+    void blocked(task_body& t, umcg_blocked_reason why, uint64_t since) noexcept;
+    void forget(task_body& t) noexcept;
+    // The kernel lets a worker that has nobody to wait for run on after its block, and says nothing.
+    // Before the policy is told anything else of its task, it learns that this one is back: it is
+    // queued and taken out at once.
+    void back(task_body& t) noexcept {
+        if (__builtin_expect(t.away, 0)) tell_back(t);
+    }
+
+    // ---- shared ----
+
+    // Written by the executor alone: R7.
+    std::atomic<uint64_t> spawned{0};
+    std::atomic<uint64_t> ended{0};
+
+    // Queue a task here, from anywhere.
+    void push_remote(task_body& t, enqueue_reason reason) noexcept;
+    // It may have something to do that it did not know of. `queued`: nobody else can do it, so it is
+    // to be done within two slices even if a worker runs there.
+    void notify(bool queued = true) noexcept;
+    // What runs here is to stop, and to be queued as preempted.
+    void kick() noexcept;
+    void add_counters(stats& sum) const noexcept;
+
+    core& owner;
+    const unsigned index;
+    const int cpu;
+    umcg_task* kernel = nullptr;
+    timer_heap timers;
+    pthread_t thread = {};
+    bool begun = false;  // has a thread
+
+    // ---- the server thread ----
+    void run() noexcept;
+
+  private:
+    size_t depth() noexcept;
+    // How long it has run until `now` (0: it is asked for), if somebody wants to know; else 0.
+    void charge(task_body& t, uint64_t now) noexcept;
+    void tell_back(task_body& t) noexcept;
+    // For how long who runs next may run: the policy's word, where tasks are preempted at all.
+    void use_slice(uint64_t ns) noexcept;
+    void arrived(worker& w) noexcept;
+    void take_inbox() noexcept;
+    void set_quiet(bool quiet) noexcept;
+    // steal.cpp
+    task_body* steal() noexcept;
+    void set_hungry(bool hungry) noexcept;
+    void call_thieves(enqueue_reason reason) noexcept;
+    // spares.cpp
+    void arm() noexcept;
+    worker* pop_spare() noexcept;
+    void ask_for_worker() noexcept;
+    void write_off_refused() noexcept;
+    bool has_idle_spares() const noexcept;
+    bool expects_review() const noexcept;
+    uint64_t idle_worker_ns() const noexcept;
+    void review_spares() noexcept;
+    void put_off_review() noexcept;
+    void retire_spare() noexcept;
+    void send_off(worker& w) noexcept;
+    // server_thread.cpp
+    void feed() noexcept;
+    void dispatch_bound() noexcept;
+    void undo_dispatch() noexcept;
+    void idle() noexcept;
+    bool wind_up() noexcept;
+    void wait() noexcept;
+    // preempt.cpp
+    void look_soon() noexcept {
+        if (slice_.load(std::memory_order_relaxed) && !ticking_.load(std::memory_order_seq_cst))
+            begin_ticks();
+    }
+    void begin_ticks() noexcept;
+    bool others_wait() const noexcept;
+    void pass_on_lists() noexcept;
+    void watch() noexcept;
+    void set_wake_on_runnable(bool on) noexcept;
+    uint64_t next_look() noexcept;
+
+    worker* spares_ = nullptr;
+    unsigned n_spares_ = 0;      // on that list
+    unsigned least_spares_ = 0;  // since the last review
+    unsigned unneeded_ = 0;      // how many the last review found that have not been sent off
+    worker* armed_ = nullptr;    // named in kernel->next_tid, by an executor that ran beside the server
+    bound_list bound_;           // of those that are queued
+    size_t n_bound_ = 0;
+    worker* dispatching_ = nullptr;  // the server thread's: a bound one that it named in next_tid
+    uint32_t dispatching_tid_ = 0;
+    stack_list stacks_;
+    // Times that the queue has run empty since a worker was seen blocked, up to calm_enough.
+    static constexpr unsigned calm_enough = 64;
+    unsigned calm_ = 0;
+    std::vector<unsigned> victims_;  // whom to steal from, the nearest first
+    stats counters_ = {};
+
+    alignas(64) std::atomic<task_body*> inbox_{nullptr};
+    std::atomic<worker*> arrivals_{nullptr};  // R9: through next_spare
+    std::atomic<bool> hungry_{false};
+    std::atomic<bool> ticking_{false};     // R8
+    std::atomic<uint64_t> slice_;          // ns of the running task; 0: no preemption
+    std::atomic<uint64_t> wait_until_{0};  // R4
+    friend class core;
+    std::atomic<unsigned> wanted_{0};      // workers that the nursery is to make
+    std::atomic<unsigned> refused_{0};     // and that it could not make
+
+    // The server thread's, whoever is the executor.
+    std::atomic<uint64_t> wakes_{0}, late_blocks_{0};
+    uint64_t review_at_ = timer_heap::never;  // when its spares are looked at next, if nobody runs
+    // and when its wait ends for that; the executor looks whether it does. `never` is stored by the executor.
+    std::atomic<uint64_t> review_wake_{timer_heap::never};
+    uint32_t watched_tid_ = 0;  // who ran at the last look; 0: nobody who mattered
+    uint64_t watched_switches_ = 0;
+    uint64_t look_at_ = 0;      // when his slice is over
+};
+
+}  // namespace umcg::detail
+
+#endif

@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: MIT
+//
+// A runtime's threads: those of servers and workers, and the nursery, a plain thread that makes
+// workers. The server threads cannot do that themselves, since pthread_create() takes locks
+// (malloc's, for one) that a held worker may own.
+#include <sched.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <new>
+#include <utility>
+#include <vector>
+
+#include <umcg/umcg.h>
+
+#include "core.hpp"
+#include "overflow.hpp"
+#include "startup.hpp"
+
+namespace umcg::detail {
+
+namespace {
+
+// The calling thread, not yet registered, is to serve `s`.
+void settle_on_cpu(const core& c, const server& s) {
+    if (!c.opts.pin) return;
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET(s.cpu, &set);
+    // the CPU may have gone meanwhile: then anywhere
+    sched_setaffinity(0, sizeof(set), &set);
+}
+
+struct server_start {
+    core* owner;
+    server* self;
+    std::atomic<uint32_t>* up;
+    std::atomic<int>* error;
+};
+
+void describe_stack([[maybe_unused]] worker& w) {
+#ifdef UMCG_ASAN
+    pthread_attr_t attr;
+    void* bottom = nullptr;
+    size_t size = 0;
+    if (!pthread_getattr_np(pthread_self(), &attr)) {
+        pthread_attr_getstack(&attr, &bottom, &size);
+        pthread_attr_destroy(&attr);
+    }
+    w.native.sanitizer.this_thread(bottom, size);
+#else
+    w.native.sanitizer.this_thread(nullptr, 0);
+#endif
+}
+
+}  // namespace
+
+void* core::worker_thread(void* arg) {
+    worker& w = *static_cast<worker*>(arg);
+    server& home = *w.home;
+    alternative_stack signals;
+    settle_on_cpu(home.owner, home);
+    describe_stack(w);
+    learn_thread_stack(w);
+    w.exceptions = this_thread_exceptions();
+    w.hold_at_call = home.owner.hold_at_call;
+    w.kernel->server_tid = home.kernel->tid;
+    w.kernel->user_flags = UMCG_UF_LOCKED;
+    const int err = signals.good() ? umcg_register(w.kernel, UMCG_REG_WORKER) : -ENOMEM;
+    if (err) {
+        // before the look at stopping: either we tell, or the server finds it when it is told to stop
+        home.refused_.fetch_add(1, std::memory_order_seq_cst);
+        home.owner.worker_known(err);
+        if (home.owner.stopping.load(std::memory_order_seq_cst)) home.notify();
+        home.owner.ends(w);
+        return nullptr;
+    }
+    tsan_acquire(&home);
+    set_this_worker(&w);
+    // this thread is made by the constructor's, or by one that was
+    home.owner.control.load();
+    w.native.control = home.owner.control;
+    run_worker(w);
+    set_this_worker(nullptr);
+    tsan_release(&home);
+    if (const int failed = umcg_unregister(w.kernel)) die("umcg_unregister", failed);
+    home.owner.ends(w);
+    return nullptr;
+}
+
+// The last that a worker's thread does.
+void core::ends(worker& w) noexcept {
+    // R11
+    w.next_spare = ended_.load(std::memory_order_relaxed);
+    while (!ended_.compare_exchange_weak(w.next_spare, &w, std::memory_order_release,
+                                         std::memory_order_relaxed)) {
+    }
+    ring_nursery();
+}
+
+void* core::server_thread(void* arg) {
+    const server_start s = *static_cast<server_start*>(arg);
+    const alternative_stack signals;
+    settle_on_cpu(*s.owner, *s.self);
+    s.self->kernel->user_flags = UMCG_UF_DIRECT_RESUME;
+    const int err = signals.good() ? umcg_register(s.self->kernel, UMCG_REG_SERVER) : -ENOMEM;
+    if (err) s.error->store(err, std::memory_order_relaxed);
+    s.up->fetch_add(1, std::memory_order_release);
+    futex_wake(*s.up, 1);
+    if (err) return nullptr;
+    s.self->run();
+    if (const int failed = umcg_unregister(s.self->kernel)) die("umcg_unregister", failed);
+    return nullptr;
+}
+
+int core::make_worker(server& s) {
+    worker* w = new_worker(s);
+    if (!w) return ENOMEM;
+    try {
+        workers_.reserve(workers_.size() + 1);
+    } catch (const std::bad_alloc&) {
+        free_worker(w);
+        return ENOMEM;
+    }
+    const int err = pthread_create(&w->thread, nullptr, worker_thread, w);
+    if (err)
+        free_worker(w);
+    else
+        workers_.push_back(w);
+    return err;
+}
+
+// A block that was told before the worker's end may be on its server's list still, by its umcg_task.
+void core::join_ended() noexcept {
+    worker* w = ended_.exchange(nullptr, std::memory_order_acquire);
+    while (w) {
+        worker* next = w->next_spare;
+        pthread_join(w->thread, nullptr);
+        std::erase(workers_, w);
+        w->next_spare = joined_;
+        joined_ = w;
+        w = next;
+    }
+    for (worker** at = &joined_; *at;) {
+        w = *at;
+        if (!umcg_task_unlinked(w->kernel)) {
+            at = &w->next_spare;
+            continue;
+        }
+        *at = w->next_spare;
+        free_worker(w);
+    }
+}
+
+void* core::nursery_thread(void* arg) {
+    auto& self = *static_cast<core*>(arg);
+    for (;;) {
+        const uint32_t bell = self.nursery_bell_.load(std::memory_order_acquire);
+        if (self.nursery_ends_.load(std::memory_order_acquire)) return nullptr;
+        for (auto& s : self.servers) {
+            for (unsigned n = s->wanted_.exchange(0, std::memory_order_acquire); n; n--)
+                if (self.make_worker(*s)) s->refused_.fetch_add(1, std::memory_order_relaxed);
+        }
+        // after those that are waited for
+        self.join_ended();
+        futex_wait(self.nursery_bell_, bell, 0);
+    }
+}
+
+void core::want_worker(server& s) noexcept {
+    s.wanted_.fetch_add(1, std::memory_order_release);
+    ring_nursery();
+}
+
+void core::ring_nursery() noexcept {
+    nursery_bell_.fetch_add(1, std::memory_order_release);
+    futex_wake(nursery_bell_, 1);
+}
+
+void core::worker_known(int err) noexcept {
+    if (err) known_error_.store(err, std::memory_order_relaxed);
+    known_.fetch_add(1, std::memory_order_release);
+    futex_wake(known_, 1);
+}
+
+// ---- all of them ----
+
+void core::start_servers() {
+    std::atomic<uint32_t> up{0};
+    std::atomic<int> error{0};
+    std::vector<server_start> starts;
+    uint32_t begun = 0;
+    int err = 0;
+    const unsigned at_start = workers_at_start();
+    for (auto& s : servers) starts.push_back({this, s.get(), &up, &error});
+    for (auto& s : servers) {
+        s->workers = s->pending = at_start;
+        s->wanted_.store(at_start, std::memory_order_relaxed);
+        s->kernel = new_server_task();
+        err = s->kernel ? pthread_create(&s->thread, nullptr, server_thread, &starts[s->index])
+                        : ENOMEM;
+        if (err) break;
+        s->begun = true;
+        begun++;
+    }
+    for (uint32_t n; (n = up.load(std::memory_order_acquire)) < begun;) futex_wait(up, n, 0);
+    if (!err) err = -error.load(std::memory_order_relaxed);
+    if (err) fail(err, "umcg: a server thread cannot be started");
+
+    uint32_t made = 0;
+    for (auto& s : servers) {
+        for (; s->wanted_.load(std::memory_order_relaxed); made++) {
+            err = make_worker(*s);
+            if (err) fail(err, "umcg: a worker thread cannot be started");
+            s->wanted_.fetch_sub(1, std::memory_order_relaxed);
+        }
+    }
+    for (uint32_t n; (n = known_.load(std::memory_order_acquire)) < made;)
+        futex_wait(known_, n, 0);
+    err = -known_error_.load(std::memory_order_relaxed);
+    if (err) fail(err, "umcg: a worker cannot be registered");
+    err = pthread_create(&nursery_, nullptr, nursery_thread, this);
+    if (err) fail(err, "umcg: the nursery thread cannot be started");
+    has_nursery_ = true;
+}
+
+void core::stop() noexcept {
+    if (has_nursery_) {
+        nursery_ends_.store(true, std::memory_order_release);
+        ring_nursery();
+        pthread_join(nursery_, nullptr);
+    }
+    // nobody makes these any more
+    for (auto& s : servers)
+        s->refused_.fetch_add(s->wanted_.exchange(0, std::memory_order_relaxed),
+                              std::memory_order_relaxed);
+    stopping.store(true, std::memory_order_seq_cst);
+    for (auto& s : servers)
+        if (s->begun) s->notify();
+    for (worker* w : workers_) pthread_join(w->thread, nullptr);
+    for (auto& s : servers) {
+        if (s->begun) pthread_join(s->thread, nullptr);
+        if (s->kernel) free_server_task(s->kernel);
+    }
+    // nobody looks at a list any more
+    for (worker* w : workers_) free_worker(w);
+    while (joined_) free_worker(std::exchange(joined_, joined_->next_spare));
+    policy.stop();
+}
+
+}  // namespace umcg::detail
