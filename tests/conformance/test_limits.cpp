@@ -161,6 +161,7 @@ TEST_F(Limits, TwoCanBeSeenRunning) {
     Worker& b = g.worker([&](Worker& me) {
         p.put();
         while (!a_back) __builtin_ia32_pause();
+        umcg_checkpoint();  // put() may have counted as a block
         a_state = a.state();
         b_state = me.state() & UMCG_TASK_MASK;
         b_leaves = true;
