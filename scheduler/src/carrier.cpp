@@ -60,7 +60,7 @@ void hand_over(worker* w, worker* v) noexcept {
     server& s = *w->home;
     s.settle();
     // I5: before what it is to carry
-    if (v->in_ring) s.io->wake_all();
+    if (v->in_ring.linked) s.io->wake_all();
     s.count(&stats::hand_overs);
     __atomic_store_n(&w->kernel->next_tid, __atomic_load_n(&v->kernel->tid, __ATOMIC_RELAXED),
                      __ATOMIC_RELAXED);

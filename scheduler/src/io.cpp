@@ -304,7 +304,7 @@ int poll(int fd, short events, const limit& until) {
 
 bool uses_io_uring() noexcept {
     const detail::worker* w = detail::this_worker();
-    return w && w->current && w->current->kind == kind::fiber && w->home->io;
+    return w && w->current && w->current->kind == kind::fiber && w->home->io && !w->home->io->lost();
 }
 
 }  // namespace umcg::io

@@ -105,6 +105,7 @@ class policy_host {
     // ---- from anywhere, no lock ----
     bool steals() const noexcept { return steals_.load(std::memory_order_relaxed); }
     bool wants_time() const noexcept { return wants_time_.load(std::memory_order_relaxed); }
+    bool wants_faults() const noexcept { return wants_faults_.load(std::memory_order_relaxed); }
     // Is attach() to be called before a task is queued?
     bool asks_before_spawn() const noexcept { return attaches_.load(std::memory_order_relaxed); }
     uint64_t swaps() const noexcept { return swaps_.load(std::memory_order_relaxed); }
@@ -181,7 +182,7 @@ class policy_host {
     umcg_policy* p_ = nullptr;
     std::unique_ptr<policy_instance> now_;
     std::atomic<uint32_t> epoch_{0};  // of now_
-    std::atomic<bool> steals_{false}, wants_time_{false}, attaches_{false};
+    std::atomic<bool> steals_{false}, wants_time_{false}, wants_faults_{false}, attaches_{false};
 
     std::unique_ptr<policy_instance> fallback_;  // fifo, made when there was time to
     std::vector<std::unique_ptr<policy_instance>> ejected_;  // room for one more is made beforehand

@@ -31,7 +31,7 @@ constexpr const umcg_policy_ops* built_in[] = {
 };
 
 constexpr uint32_t max_data = 1 << 26, max_server_data = 1 << 20;
-constexpr uint32_t known_flags = UMCG_POLICY_WANTS_TIME;
+constexpr uint32_t known_flags = UMCG_POLICY_WANTS_TIME | UMCG_POLICY_WANTS_FAULTS;
 
 std::string version(unsigned major, unsigned minor) {
     return std::to_string(major) + "." + std::to_string(minor);

@@ -118,6 +118,8 @@ std::unique_ptr<policy_instance> policy_host::install(std::unique_ptr<policy_ins
     epoch_.fetch_add(1, std::memory_order_relaxed);
     steals_.store(now_->ops.steal, std::memory_order_relaxed);
     wants_time_.store(now_->ops.flags & UMCG_POLICY_WANTS_TIME, std::memory_order_relaxed);
+    wants_faults_.store(now_->ops.flags & UMCG_POLICY_WANTS_FAULTS && now_->ops.blocked,
+                        std::memory_order_relaxed);
     attaches_.store(now_->ops.attach || now_->ops.detach, std::memory_order_relaxed);
     return fresh;
 }

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "ring.hpp"
 
+#include <pthread.h>
+#include <signal.h>
 #include <umcg/umcg.h>
 
 #include <cerrno>
+#include <ctime>
 #include <new>
 #include <utility>
 
@@ -30,6 +33,20 @@ class keep_errno {
   private:
     const int saved_ = errno;
 };
+
+// It waits in a ring that nobody can reach any more, but for what is in flight: a signal ends that call.
+// By default the backends' own is ignored, and ends nothing.
+void call_out(worker& w) noexcept {
+    struct sigaction act;
+    if (!sigaction(SIGURG, nullptr, &act) && !(act.sa_flags & SA_SIGINFO) &&
+        (act.sa_handler == SIG_DFL || act.sa_handler == SIG_IGN)) {
+        act = {};
+        act.sa_handler = [](int) {};
+        act.sa_flags = SA_ONSTACK;
+        sigaction(SIGURG, &act, nullptr);
+    }
+    pthread_kill(w.thread, SIGURG);
+}
 
 }  // namespace
 
@@ -80,7 +97,11 @@ std::unique_ptr<ring> ring::make(const ring_options& how) noexcept {
 }
 
 ring::~ring() {
-    if (ring_.ring_fd >= 0) io_uring_queue_exit(&ring_);
+    if (ring_.ring_fd < 0) return;
+    // I6: what has its number now is somebody else's
+    if (!lost()) entered(io_uring_enter(static_cast<unsigned>(ring_.ring_fd), 0, 0, 0, nullptr));
+    if (lost()) ring_.ring_fd = -1;
+    io_uring_queue_exit(&ring_);
 }
 
 int ring::register_buffers(const std::vector<iovec>& memory) noexcept {
@@ -111,13 +132,42 @@ io_uring_sqe* ring::get() noexcept {
     return sqe;
 }
 
+// What a call on the ring's descriptor has returned. I6: is it ours? Another ring would be taken for it.
+int ring::entered(int result) noexcept {
+    if (result == -EBADF || result == -EOPNOTSUPP) lost_.store(true, std::memory_order_relaxed);
+    return result;
+}
+
+// I6. As if whoever had submitted them had ended: they are begun again, and not here.
+void ring::drop() noexcept {
+    io_uring_sq& sq = ring_.sq;
+    const unsigned first = __atomic_load_n(sq.khead, __ATOMIC_RELAXED), end = sq.sqe_tail;
+    sq.sqe_head = *sq.ktail = *sq.khead = end;
+    waking_ = false;
+    waiter_.store(nullptr, std::memory_order_relaxed);
+    for (worker* w = inside_.front(); w; w = w->in_ring.next) call_out(*w);
+    // the entries are not used again before the next get()
+    for (unsigned i = first; i != end; i++) {
+        const uint64_t op = sq.sqes[i & sq.ring_mask].user_data;
+        if (op == nobody) continue;
+        in_flight(static_cast<size_t>(-1));
+        reinterpret_cast<completion*>(op)->complete(-ECANCELED, 0);
+    }
+}
+
 // What is not taken stays pending: the kernel is short of memory or has a backlog of completions.
 void ring::submit() noexcept {
     keep_errno keep;
     age_ = 0;
-    enters_.fetch_add(1, std::memory_order_relaxed);
     const unsigned first = __atomic_load_n(ring_.sq.khead, __ATOMIC_ACQUIRE);
-    io_uring_submit(&ring_);
+    if (!lost()) {
+        enters_.fetch_add(1, std::memory_order_relaxed);
+        entered(io_uring_submit(&ring_));
+    }
+    if (lost()) {
+        drop();
+        return;
+    }
     // I4. The entries are not used again before the next get(), and the operations are there until
     // we complete them.
     const unsigned taken = __atomic_load_n(ring_.sq.khead, __ATOMIC_ACQUIRE);
@@ -170,11 +220,11 @@ bool ring::step(bool idle) noexcept {
     const unsigned pending = io_uring_sq_ready(&ring_);
     if (pending && (due || pending >= batch)) submit();
     const bool come = io_uring_cq_ready(&ring_);
-    if (due && has_events()) {
+    if (due && has_events() && !lost()) {
         keep_errno keep;
         age_ = 0;
         enters_.fetch_add(1, std::memory_order_relaxed);
-        io_uring_get_events(&ring_);
+        entered(io_uring_get_events(&ring_));
     }
     if (!come && !io_uring_cq_ready(&ring_)) return false;
     reap();
@@ -183,10 +233,13 @@ bool ring::step(bool idle) noexcept {
 
 // Also by the server thread: the entry completes in the call, so nothing of it stays with the
 // caller.
-void ring::wake_waiter() noexcept {
-    if (!attended() || waking_) return;
-    waking_ = true;
-    wake_all();
+bool ring::wake_waiter() noexcept {
+    if (!attended()) return false;
+    if (!waking_) {
+        waking_ = true;
+        wake_all();
+    }
+    return attended();
 }
 
 void ring::wake_all() noexcept {
@@ -202,7 +255,13 @@ void ring::wait() noexcept {
     keep_errno keep;
     enters_.fetch_add(1, std::memory_order_relaxed);
     umcg_blocking_begin();
-    io_uring_enter(static_cast<unsigned>(ring_.ring_fd), 0, 1, IORING_ENTER_GETEVENTS, nullptr);
+    if (!lost())
+        entered(io_uring_enter(static_cast<unsigned>(ring_.ring_fd), 0, 1, IORING_ENTER_GETEVENTS, nullptr));
+    // I6: nobody tells us of what comes now
+    if (lost()) {
+        constexpr timespec look = {0, 1000000};
+        nanosleep(&look, nullptr);
+    }
     umcg_blocking_end();
 }
 
@@ -214,13 +273,14 @@ void ring::cancel(completion& op) noexcept {
 }
 
 void ring::end(const completion& op) noexcept {
+    if (lost()) return;
     keep_errno keep;
     io_uring_sync_cancel_reg reg = {};
     reg.addr = reinterpret_cast<uint64_t>(&op);
     reg.fd = -1;
     // what is in the middle (a read from a disk) cannot be stopped: do not wait for it here
     reg.timeout = {0, 0};
-    io_uring_register_sync_cancel(&ring_, &reg);
+    entered(io_uring_register_sync_cancel(&ring_, &reg));
 }
 
 }  // namespace umcg::detail

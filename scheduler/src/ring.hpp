@@ -15,10 +15,9 @@
 #include <vector>
 
 #include "buffer_pool.hpp"
+#include "worker.hpp"
 
 namespace umcg::detail {
-
-struct worker;
 
 // Whom the completions of an entry are for: its user data.
 class completion {
@@ -101,9 +100,12 @@ class ring {
         if (waiter_.load(std::memory_order_relaxed) == &w)
             waiter_.store(nullptr, std::memory_order_relaxed);
     }
+    // It leaves for wait(), or has come back from there.
+    void goes_in(worker& w) noexcept { inside_.push_back(w); }
+    void is_back(worker& w) noexcept { inside_.erase(w); }
     bool attended() const noexcept { return waiter_.load(std::memory_order_relaxed); }
-    // Let the one who waits return.
-    void wake_waiter() noexcept;
+    // Let the one who waits return. False: there is none, or I6: nobody knows when he will.
+    bool wake_waiter() noexcept;
     // Let all return that wait, and the next one that is about to, if nobody takes completions before.
     void wake_all() noexcept;
     uint64_t enters() const noexcept { return enters_.load(std::memory_order_relaxed); }
@@ -112,7 +114,9 @@ class ring {
 
     // What an opcode may do, behind the opcodes that we look for (the newest kernels have 64).
     enum feature : unsigned { first_feature = 56, multishot_accept = first_feature, multishot_receive };
-    bool has(unsigned opcode) const noexcept { return opcode < 64 && (ops_ >> opcode & 1); }
+    bool has(unsigned opcode) const noexcept { return opcode < 64 && !lost() && (ops_ >> opcode & 1); }
+    // I6: its descriptor has been closed. Nothing more is submitted; what was may complete.
+    bool lost() const noexcept { return lost_.load(std::memory_order_relaxed); }
     // Buffers that are given to what is received; nullptr: there are none.
     buffer_pool* buffers() const noexcept { return buffers_.get(); }
     // How many completions the kernel holds for us, at most.
@@ -132,6 +136,8 @@ class ring {
     }
     bool grown_old() noexcept;
     void submit() noexcept;
+    int entered(int result) noexcept;
+    void drop() noexcept;
     void end(const completion& op) noexcept;
     void reap() noexcept;
     bool has_events() const noexcept;
@@ -145,6 +151,8 @@ class ring {
     std::atomic<size_t> in_flight_{0};  // one writer at a time; filled or submitted, not completed
     std::atomic<uint64_t> enters_{0};   // system calls
     std::atomic<worker*> waiter_{nullptr};
+    std::atomic<bool> lost_{false};
+    list<worker, &worker::in_ring> inside_;
     bool waking_ = false;
     bool reaping_ = false;
 };

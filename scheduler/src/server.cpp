@@ -2,6 +2,7 @@
 //
 // The scheduling step of a server, as its executor does it: what has come, what is next, and what has
 // to be so before user code goes on.
+#include "block_reason.hpp"
 #include "core.hpp"
 #include "next_tid.hpp"
 
@@ -46,7 +47,7 @@ void server::take() noexcept {
     // consumed while its worker was away: that one comes by the list
     if (armed_ && !next_tid(kernel)) {
         // I5: it was stopped on its way into the ring, where it is now
-        if (armed_->in_ring) io->attend(*armed_);
+        if (armed_->in_ring.linked) io->attend(*armed_);
         armed_ = nullptr;
     }
     if (umcg_has_news(kernel)) {
@@ -59,7 +60,7 @@ void server::take() noexcept {
                 if (task_body* t = worker_of(w)->current) {
                     // it may be on its way back already
                     const uint64_t since = __atomic_load_n(&w->stamp, __ATOMIC_RELAXED);
-                    blocked(*t, UMCG_BLOCKED_SYSCALL, since);
+                    blocked(*t, owner.policy.wants_faults() ? why_blocked(*w) : UMCG_BLOCKED_SYSCALL, since);
                 }
             }
         // newest first; turned round
@@ -121,7 +122,7 @@ void server::forget(task_body& t) noexcept {
 void server::blocked(task_body& t, umcg_blocked_reason why, uint64_t since) noexcept {
     back(t);
     charge(t, since);
-    t.away = owner.policy.blocked(index, t, why) && why == UMCG_BLOCKED_SYSCALL;
+    t.away = owner.policy.blocked(index, t, why) && why >= UMCG_BLOCKED_SYSCALL;
 }
 
 void server::tell_back(task_body& t) noexcept {
@@ -231,7 +232,7 @@ void server::io_prepared(bool at_once) noexcept {
 bool server::attend_io(worker& w) noexcept {
     if (!io || !io->unattended() || owner.stopping.load(std::memory_order_relaxed)) return false;
     io->attend(w);
-    w.in_ring = true;
+    io->goes_in(w);
     // I1; it is to be told that the queue is empty
     calm_ = 0;
     settle();
@@ -240,7 +241,7 @@ bool server::attend_io(worker& w) noexcept {
         io->wait();
         enter_section();
     }
-    w.in_ring = false;
+    io->is_back(w);
     io->leave(w);
     return true;
 }

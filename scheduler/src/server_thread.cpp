@@ -66,10 +66,7 @@ void server::idle() noexcept {
 void server::feed() noexcept {
     // what it carries may run long, and others beside what is bound wait for it
     if (!has_spare() && n_bound_ < depth()) {
-        if (io && io->attended())
-            io->wake_waiter();
-        else
-            ask_for_worker();
+        if (!io || !io->wake_waiter()) ask_for_worker();
     }
     if (n_bound_ && (n_bound_ == depth() || !has_spare())) {
         dispatch_bound();

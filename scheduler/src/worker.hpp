@@ -48,12 +48,12 @@ struct worker {
     bool hold_at_call = false; // umcg_checkpoint() is needed
     bool spare = false;        // on its home's list of them
     bool retire = false;
-    bool in_ring = false;      // waits for I/O, or is about to
     bool seen = false;         // has been on its home's runnable list
     bool gave_in = false;      // stopped by itself, because it was asked to while in a section
     exception_state* exceptions = nullptr;
     context native;
     worker* next_spare = nullptr;
+    list_link<worker> in_ring;  // waits for I/O, or is about to
     pthread_t thread = {};
     // its own stack, and how much below it is no memory
     uintptr_t stack_low = 0;

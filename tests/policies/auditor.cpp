@@ -212,7 +212,11 @@ constexpr umcg_policy_ops make() {
     ops.size = sizeof(ops);
     ops.major = UMCG_POLICY_MAJOR;
     ops.minor = UMCG_POLICY_MINOR;
+#ifdef NO_FAULTS
     ops.flags = UMCG_POLICY_WANTS_TIME;
+#else
+    ops.flags = UMCG_POLICY_WANTS_TIME | UMCG_POLICY_WANTS_FAULTS;
+#endif
     ops.name = "auditor";
     ops.server_size = sizeof(server);
     ops.task_size = sizeof(task);

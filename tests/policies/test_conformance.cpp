@@ -7,7 +7,9 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 
+#include "../harness/uffd.hpp"
 #include "audit.hpp"
 #include "policy_call.hpp"
 #include "workload.hpp"
@@ -221,8 +223,6 @@ TEST(Contract, IsKept) {
     for (auto reason : {UMCG_ENQUEUE_WAKE, UMCG_ENQUEUE_YIELD, UMCG_ENQUEUE_PREEMPTED, UMCG_ENQUEUE_UNBLOCKED})
         EXPECT_GT(seen.enqueued[reason], 0U) << reason;
     EXPECT_GT(seen.blocked[UMCG_BLOCKED_PARK], 0U);
-    // no backend tells faults from calls
-    EXPECT_EQ(seen.blocked[UMCG_BLOCKED_FAULT], 0U);
     EXPECT_EQ(seen.picked + seen.stolen + seen.dequeued,
               seen.enqueued[0] + seen.enqueued[1] + seen.enqueued[2] + seen.enqueued[3] +
                   seen.enqueued[4] + seen.enqueued[5]);
@@ -276,6 +276,83 @@ TEST(Contract, IoIsABlockOfItsOwn) {
     close(ends[0]);
     close(ends[1]);
     EXPECT_EQ(seen.wrong, 0U) << seen.first_wrong;
+}
+
+// What it waits in is asked while it does, so for a while nobody ends the block.
+class Blocks : public testing::Test {
+  protected:
+    // What blocks on the server's only worker that runs, with another task that is queued.
+    void begin(const char* policy) {
+        umcg::options o = two_servers(plugin(policy) + seen_.option());
+        o.servers = 1;
+        rt_.emplace(o);
+        other_ = rt_->spawn([this] {
+            while (!end_) umcg::yield();
+        });
+    }
+    void finish() {
+        end_ = true;
+        other_.join();
+        EXPECT_EQ(seen_.wrong, 0U) << seen_.first_wrong;
+    }
+    template <class Block, class End>
+    void once(Block block, End end) {
+        const uint64_t before = rt_->stats().blocks;
+        auto who = rt_->spawn(block);
+        while (rt_->stats().blocks == before) std::this_thread::sleep_for(1ms);
+        std::this_thread::sleep_for(5ms);
+        end();
+        who.join();
+    }
+    audit seen_;
+    std::optional<umcg::runtime> rt_;
+
+  private:
+    std::atomic<bool> end_{false};
+    umcg::task<void> other_;
+};
+
+TEST_F(Blocks, Calls) {
+    int ends[2];
+    ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
+    begin("auditor");
+    while (!seen_.blocked[UMCG_BLOCKED_SYSCALL]) {
+        char c;
+        once([&] { EXPECT_EQ(::read(ends[0], &c, 1), 1); },
+             [&] { EXPECT_EQ(::write(ends[1], "x", 1), 1); });
+    }
+    finish();
+    close(ends[0]);
+    close(ends[1]);
+}
+
+class Faults : public Blocks {
+  protected:
+    void SetUp() override {
+        if (pages_.error()) GTEST_SKIP() << "no userfaultfd here: " << strerror(pages_.error());
+    }
+    void fault(size_t n) {
+        once([&] { EXPECT_EQ(*static_cast<volatile char*>(pages_.page(n)), 0); },
+             [&] { EXPECT_TRUE(pages_.fill(reinterpret_cast<void*>(pages_.fault()))); });
+    }
+    static constexpr size_t pages = 1000;
+    umcg_test::MissingPages pages_{pages};
+};
+
+TEST_F(Faults, AreToldFromCalls) {
+    begin("auditor");
+    for (size_t n = 0; n < pages && !seen_.blocked[UMCG_BLOCKED_FAULT]; n++) fault(n);
+    EXPECT_GT(seen_.blocked[UMCG_BLOCKED_FAULT], 0U);
+    finish();
+}
+
+// Only who asks for it pays for it.
+TEST_F(Faults, AreCallsForWhoDoesNotAsk) {
+    begin("auditor_no_faults");
+    for (size_t n = 0; n < pages && !seen_.blocked[UMCG_BLOCKED_SYSCALL]; n++) fault(n);
+    EXPECT_GT(seen_.blocked[UMCG_BLOCKED_SYSCALL], 0U);
+    EXPECT_EQ(seen_.blocked[UMCG_BLOCKED_FAULT], 0U);
+    finish();
 }
 
 // Most of these blocks are told, since another one is there to be picked, which goes before the block

@@ -8,7 +8,10 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <filesystem>
+#include <set>
 #include <string>
+#include <system_error>
 #include <umcg/io.hpp>
 
 #include "harness.hpp"
@@ -47,6 +50,17 @@ inline umcg::options small(unsigned servers) {
 inline bool ring_works() {
     umcg::runtime rt(small(1));
     return rt.spawn([] { return io::uses_io_uring(); }).join();
+}
+
+// The descriptors of all rings of this process.
+inline std::set<int> open_rings() {
+    std::set<int> found;
+    for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+        std::error_code gone;
+        const std::string what = std::filesystem::read_symlink(entry.path(), gone).string();
+        if (what.find("io_uring") != what.npos) found.insert(std::stoi(entry.path().filename().string()));
+    }
+    return found;
 }
 
 #define NEEDS_RING() \

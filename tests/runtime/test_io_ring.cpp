@@ -7,11 +7,16 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
+#include <sched.h>
+
 #include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <fstream>
+#include <set>
 #include <stdexcept>
+#include <string>
 #include <system_error>
 #include <thread>
 #include <umcg/cancellation.hpp>
@@ -55,6 +60,46 @@ TEST(Ring, ManyWaitsOnFewWorkers) {
         EXPECT_GE(rt.stats().io_ops, static_cast<uint64_t>(5 * n)) << "entries " << entries;
         EXPECT_LE(rt.stats().workers, 4u);
     }
+}
+
+// The kernel keeps what does not fit, and there is room again only when somebody looks: not as long as
+// the only worker computes.
+TEST(Ring, CompletionsOverflow) {
+    NEEDS_RING();
+    umcg::options o = small(1);
+    o.ring_entries = 1;
+    o.slice = 0ns;
+    const std::set<int> others = open_rings();
+    umcg::runtime rt(o);
+    std::set<int> ours = open_rings();
+    for (int fd : others) ours.erase(fd);
+    ASSERT_EQ(ours.size(), 1u);
+    const auto overflown = [&] {
+        std::ifstream info("/proc/self/fdinfo/" + std::to_string(*ours.begin()));
+        for (std::string line; std::getline(info, line);)
+            if (line.find("user_data=") != line.npos) return true;
+        return false;
+    };
+    std::vector<pair> pairs(64);
+    std::vector<umcg::task<ssize_t>> waits;
+    for (auto& p : pairs)
+        waits.push_back(rt.spawn([&p] {
+            char c;
+            return io::recv(p.fd[0], &c, 1, 0);
+        }));
+    while (rt.stats().io_ops < pairs.size()) std::this_thread::sleep_for(1ms);
+    std::atomic<bool> computes{false}, end{false};
+    auto hog = rt.spawn([&] {
+        computes = true;
+        while (!end) sched_yield();
+    });
+    while (!computes) std::this_thread::sleep_for(1ms);
+    EXPECT_FALSE(overflown());
+    for (auto& p : pairs) ASSERT_EQ(send(p.fd[1], "x", 1, 0), 1);
+    while (!overflown()) std::this_thread::sleep_for(1ms);
+    end = true;
+    hog.join();
+    for (auto& w : waits) EXPECT_EQ(w.join(), 1);
 }
 
 // A worker that is blocked in the kernel holds up nothing that it has submitted for others.

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // The system's own limits, reached for real: threads of a user (RLIMIT_NPROC), address space
-// (RLIMIT_AS), mappings of a process (vm.max_map_count, which is not changed: the program makes as
-// many). A call that needs what there is none of says so; what was spawned ends; and when there is some
-// again the runtime goes on.
+// (RLIMIT_AS), descriptors (RLIMIT_NOFILE), memory that stays (RLIMIT_MEMLOCK), mappings of a process
+// (vm.max_map_count, which is not changed: the program makes as many). A call that needs what there is
+// none of says so; what was spawned ends; and when there is some again the runtime goes on.
 #include <dirent.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
@@ -19,12 +19,13 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <new>
 #include <string>
 #include <system_error>
 #include <umcg/semaphore.hpp>
 
-#include "harness.hpp"
+#include "io.hpp"
 #include "readers.hpp"
 
 namespace {
@@ -121,6 +122,23 @@ class full_of_mappings {
     char* memory_;
     bool is_full_;
 };
+
+// Not the portable backend's of threads in /proc: its monitor keeps a few for the next look.
+size_t descriptors() {
+    size_t n = 0;
+    for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+        std::error_code gone;
+        n += std::filesystem::read_symlink(entry.path(), gone).string().find("/task/") == std::string::npos;
+    }
+    return n;
+}
+
+// The lowest number that is free.
+rlim_t free_descriptor() {
+    const int fd = dup(0);
+    close(fd);
+    return static_cast<rlim_t>(fd);
+}
 
 umcg::options options(unsigned servers) {
     umcg::options o;
@@ -251,6 +269,61 @@ TEST(AddressSpace, TooLittleToStart) {
         until([&] { return threads() == before; });
     }
     EXPECT_GT(refused, 0U);
+}
+
+// Rings are descriptors. What is to be had with fewer of them: plain calls.
+TEST(Descriptors, TooFewToStart) {
+    { umcg::runtime opens_what_stays(options(2)); }
+    const unsigned long before = settled_threads();
+    const size_t open = descriptors();
+    const pair p;
+    unsigned refused = 0, with_rings = 0;
+    constexpr unsigned enough = 32;
+    for (unsigned more = 0; more <= enough; more++) {
+        {
+            limited at(RLIMIT_NOFILE, free_descriptor() + more);
+            try {
+                umcg::runtime rt(options(2));
+                char c;
+                auto reader = rt.spawn([&] { return umcg::io::recv(p.fd[0], &c, 1, 0); });
+                EXPECT_EQ(rt.spawn([&] { return umcg::io::send(p.fd[1], "x", 1, 0); }).join(), 1);
+                EXPECT_EQ(reader.join(), 1);
+                with_rings += rt.spawn([] { return umcg::io::uses_io_uring(); }).join();
+            } catch (const std::system_error& e) {
+                EXPECT_EQ(e.code().value(), EMFILE) << e.what() << ", with " << more;
+                EXPECT_LT(more, enough);
+                refused++;
+            }
+        }
+        until([&] { return threads() == before; });
+        EXPECT_EQ(descriptors(), open + 2) << "after " << more;
+    }
+    RecordProperty("refused", static_cast<int>(refused));
+    if (ring_works()) {
+        EXPECT_GT(with_rings, 0U);
+    }
+}
+
+// Newer kernels count the rings as well: then there are none.
+TEST(LockedMemory, NoneForRegisteredBuffers) {
+    if (!ring_works()) GTEST_SKIP() << "no io_uring here";
+    const size_t open = descriptors();
+    static char memory[8192] __attribute__((aligned(4096)));
+    umcg::options o = options(2);
+    o.registered_buffers = {{memory, sizeof(memory)}};
+    {
+        limited at(RLIMIT_MEMLOCK, 0);
+        try {
+            umcg::runtime rt(o);
+            EXPECT_FALSE(rt.spawn([] { return umcg::io::uses_io_uring(); }).join()) << "they are registered";
+        } catch (const std::system_error& e) {
+            EXPECT_EQ(e.code().value(), ENOMEM);
+            EXPECT_NE(std::string(e.what()).find("registered_buffers"), std::string::npos) << e.what();
+        }
+    }
+    EXPECT_EQ(descriptors(), open);
+    umcg::runtime rt(o);
+    EXPECT_EQ(rt.spawn([] { return 7; }).join(), 7);
 }
 
 // Threads and stacks are mappings, some of them two. Few rounds: on the backends without the kernel's

@@ -59,9 +59,9 @@ enum umcg_enqueue_reason {
 enum umcg_blocked_reason {
 	UMCG_BLOCKED_PARK,    /* it waits: for another task, a time, a lock of ours */
 	UMCG_BLOCKED_IO,      /* for asynchronous I/O: umcg::io through io_uring */
-	UMCG_BLOCKED_SYSCALL, /* in the kernel: a system call, or a page fault, where blocks by those
-				 are seen; no backend of today tells them apart */
-	UMCG_BLOCKED_FAULT,   /* in a page fault. Not reported today: treat it as SYSCALL */
+	UMCG_BLOCKED_SYSCALL, /* in the kernel: a system call, or whatever it is */
+	UMCG_BLOCKED_FAULT,   /* in a page fault. With UMCG_POLICY_WANTS_FAULTS; else those, and the few
+				 that are over by then, are SYSCALL */
 };
 
 /* umcg_policy_task.flags */
@@ -151,6 +151,7 @@ struct umcg_policy_exit {
 
 /* umcg_policy_ops.flags */
 #define UMCG_POLICY_WANTS_TIME 1u /* umcg_policy_task.ran_ns is kept; costs two looks at the clock */
+#define UMCG_POLICY_WANTS_FAULTS 2u /* FAULT is told from SYSCALL; costs a look into /proc a block */
 
 struct umcg_policy_ops {
 	uint32_t size; /* sizeof(struct umcg_policy_ops) where the policy was compiled */
