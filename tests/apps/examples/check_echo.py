@@ -12,6 +12,8 @@ import socket
 import subprocess
 import sys
 
+import crowd
+
 DEADLINE = 120
 
 
@@ -135,6 +137,18 @@ with server(limit=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))) 
     for s in clients:
         assert exactly(s, 1) == b"z"
         s.close()
+
+# idle ones are memory, and little of it; all are let go at the end
+why_not = crowd.impossible()
+if not why_not:
+    with server("--io-uring=1", "--idle-seconds=10000", f"--max-clients={crowd.COUNT + 10}") as process:
+        idle = crowd.come(process, connect, lambda s, i: s.sendall(b"%05d" % i),
+                          lambda s, i: exactly(s, 5) == b"%05d" % i or sys.exit("another's answer"), 40)
+    for s in idle:
+        assert s.recv(1) == b"", "no orderly end"
+        s.close()
+else:
+    print("ten thousand clients: not tried:", why_not)
 
 done = subprocess.run([sys.argv[1], "--help"], capture_output=True, text=True, timeout=DEADLINE)
 assert done.returncode == 0 and "--max-clients=N" in done.stdout, done

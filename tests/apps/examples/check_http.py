@@ -11,6 +11,8 @@ import subprocess
 import sys
 import tempfile
 
+import crowd
+
 DEADLINE = 120
 TOP = tempfile.mkdtemp()
 ROOT = os.path.join(TOP, "root")
@@ -141,6 +143,25 @@ with server("--max-clients=1") as process:
     assert first.recv(1) == b"H"
     assert connect(process).recv(12) == b"HTTP/1.1 503"
     first.close()
+
+def whole(s, _):
+    data = b""
+    while not data.endswith(b"<p>hello"):
+        more = s.recv(65536)
+        assert more, data
+        data += more
+
+
+# idle ones are memory, and little of it
+why_not = crowd.impossible()
+if not why_not:
+    with server("--io-uring=1", "--log=0", "--idle-seconds=10000", f"--max-clients={crowd.COUNT + 10}") as process:
+        idle = crowd.come(process, connect, lambda s, _: s.sendall(get("/")), whole, 40)
+    for s in idle:
+        assert s.recv(1) == b"", "no orderly end"
+        s.close()
+else:
+    print("ten thousand clients: not tried:", why_not)
 
 # out of descriptors: who is there is served, who waits gets his turn
 with server(limit=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))) as process:
