@@ -20,6 +20,7 @@
 #include <string_view>
 #include <vector>
 
+#include "crowd.hpp"
 #include "frame.h"
 #include "latencies.hpp"
 
@@ -35,12 +36,15 @@ Load the echo server on 127.0.0.1:N and print what it did, "metric<TAB>figure".
   --seconds=N        that are measured (5), after as many tenths that are not
   --share=N          of 10,000 requests so many stall (0); of them
   --stall=1|2        1: use the CPU for 1 ms, 2: sleep 1 ms in a system call (1)
+  --crowd=N          so many clients beside those, which are not measured (0); they
+  --crowd-kind=1..3  1: are idle, 2: send a byte every 100 ms, 3: send and never read (1)
 Latencies are of the requests that do not stall, in ns; with --rate from the time at which a
 request was to be sent, else from the time at which it was.
 )";
 
 struct config {
-    long port = 0, size = 64, connections = 64, window = 1, rate = 0, seconds = 5, share = 0, stall = 1;
+    long port = 0, size = 64, connections = 64, window = 1, rate = 0, seconds = 5, share = 0, stall = 1, crowd = 0,
+         crowd_kind = crowd::idle;
 };
 
 [[noreturn]] void die(const std::string& what) {
@@ -64,7 +68,8 @@ struct connection {
 
 class load {
   public:
-    explicit load(const config& c) : config_(c), connections_(static_cast<size_t>(c.connections)) {}
+    explicit load(const config& c)
+        : config_(c), connections_(static_cast<size_t>(c.connections)), crowd_(static_cast<crowd::kind>(c.crowd_kind)) {}
 
     void run() {
         connect_all();
@@ -80,6 +85,7 @@ class load {
         // what was to be sent in time is waited for, however long it takes
         while (now < end_ || (config_.rate != 0 && under_way_ > 0)) {
             if (config_.rate != 0) start_due(now);
+            crowd_.go_on(now);
             wait(now);
             now = frame_now(CLOCK_MONOTONIC);
         }
@@ -94,6 +100,13 @@ class load {
         to.sin_port = htons(static_cast<uint16_t>(config_.port));
         to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
         const int on = 1;
+        for (long i = 0; i < config_.crowd; i++) {
+            const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+            if (fd >= 0) crowd_.prepare(fd);
+            if (fd < 0 || connect(fd, reinterpret_cast<sockaddr*>(&to), sizeof(to)))
+                die("client " + std::to_string(i) + " of the crowd: " + strerror(errno));
+            crowd_.add(fd);
+        }
         for (auto& c : connections_) {
             c.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
             if (c.fd < 0 || connect(c.fd, reinterpret_cast<sockaddr*>(&to), sizeof(to)))
@@ -199,6 +212,7 @@ class load {
 
     const config config_;
     std::vector<connection> connections_;
+    crowd crowd_;
     int epoll_ = -1;
     std::mt19937_64 random_{1};
     int64_t measure_from_ = 0, end_ = 0, next_ = 0;
@@ -225,7 +239,8 @@ int main(int argc, char** argv) {
             !option(argv[i], "--connections=", 1, 50000, &c.connections) &&
             !option(argv[i], "--window=", 1, 1024, &c.window) && !option(argv[i], "--rate=", 0, 10000000, &c.rate) &&
             !option(argv[i], "--seconds=", 1, 3600, &c.seconds) && !option(argv[i], "--share=", 0, 10000, &c.share) &&
-            !option(argv[i], "--stall=", 1, 2, &c.stall))
+            !option(argv[i], "--stall=", 1, 2, &c.stall) && !option(argv[i], "--crowd=", 0, 50000, &c.crowd) &&
+            !option(argv[i], "--crowd-kind=", 1, 3, &c.crowd_kind))
             die(std::string("not an option: ") + argv[i] + "; see --help");
     }
     if (!c.port) die("--port is missing; see --help");

@@ -21,13 +21,19 @@ class Case:
     rate: int = 0
     share: int = 0
     stall: int = 1
+    crowd: int = 0
+    crowd_kind: int = 1
 
 
 ECHO = [Case(f"echo.{size}.{n}", size, n) for size in (64, 512) for n in (1, 64, 1000, 5000)]
 STREAM = [Case(f"stream.64.{n}", 64, n, WINDOW) for n in (1, 64, 1000)]
 STALL = [Case("stall.none", 64, 64, rate=STALL_RATE), Case("stall.burn", 64, 64, rate=STALL_RATE, share=STALL_SHARE),
          Case("stall.block", 64, 64, rate=STALL_RATE, share=STALL_SHARE, stall=2)]
-CASES = ECHO + STREAM + STALL
+# beside as many clients as stall.none has
+CROWD = [Case(name, 64, 64, rate=STALL_RATE, crowd=n, crowd_kind=kind) for name, n, kind in
+         (("crowd.idle", 10000, 1), ("crowd.slow", 500, 2), ("crowd.deaf", 200, 3))]
+CASES = ECHO + STREAM + STALL + CROWD
+CROWD_WORDS = {"crowd.idle": "10,000 are idle", "crowd.slow": "500 send a byte every 100 ms", "crowd.deaf": "200 send and never read"}
 STALL_WORDS = {"stall.none": "none stalls", "stall.burn": "1 % use the CPU for 1 ms", "stall.block": "1 % sleep 1 ms in a system call"}
 
 
@@ -79,11 +85,11 @@ def markdown(values, comments):
                  ("p50, us", with_ratio(f, "p50", 1000, "{:,.0f}")), ("p99, us", with_ratio(f, "p99", 1000, "{:,.0f}")),
                  ("p99.9, us", with_ratio(f, "p99.9", 1000, "{:,.0f}")),
                  ("system calls per request", lambda s, c: cell(f.median(s, c, "syscalls"), "{:.2f}")))
-    stall_rows = (("p50, us", lambda s, c: cell(f.median(s, c, "p50"), scale=1000)),
-                  ("p99, us", lambda s, c: cell(f.median(s, c, "p99"), scale=1000)),
-                  ("p99.9, us", lambda s, c: cell(f.median(s, c, "p99.9"), scale=1000)),
-                  ("p99.9, ratio to no stalls", lambda s, c: "-" if c == "stall.none" else
-                   cell(f.ratio(s, c, "p99.9", s, "stall.none"), "{:.2f}")))
+    latency_rows = tuple((f"{p}, us", lambda s, c, p=p: cell(f.median(s, c, p), scale=1000)) for p in ("p50", "p99", "p99.9"))
+    stall_rows = (*latency_rows, ("p99.9, ratio to no stalls", lambda s, c: "-" if c == "stall.none" else
+                                  cell(f.ratio(s, c, "p99.9", s, "stall.none"), "{:.2f}")))
+    crowd_rows = (*latency_rows, *((f"{p}, ratio to no such clients", lambda s, c, p=p: cell(f.ratio(s, c, p, s, "stall.none"), "{:.2f}"))
+                                   for p in ("p99", "p99.9")))
     out = [f"{c}  " for c in comments] + [""]
     out += section(f, "**Ping-pong**: each connection sends when it was answered. In brackets: ratio to the epoll loop.",
                    [(c.name, f"{c.size} B, {c.connections:,} connections") for c in ECHO], echo_rows)
@@ -92,4 +98,6 @@ def markdown(values, comments):
     out += section(f, f"**Stalls**: {STALL_RATE:,} requests per second at random times over 64 connections, latency from the time at "
                    "which each was to be sent; of the requests that do not stall.",
                    [(c.name, STALL_WORDS[c.name]) for c in STALL], stall_rows)
+    out += section(f, "**Others**: the same load as where none stalls, beside clients that are of no use.",
+                   [(c.name, CROWD_WORDS[c.name]) for c in CROWD], crowd_rows)
     return "\n".join(out).rstrip("\n") + "\n"

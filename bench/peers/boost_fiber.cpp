@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "cold.h"
 #include "faults.h"
 #include "measure.hpp"
 
@@ -237,6 +238,28 @@ void fault_storm(long) {
     late_pages_end(&pages);
 }
 
+// A read stops the thread, and all fibers on it.
+void cold(long n) {
+    if (n > COLD_MOST) bench::fail("cold: more reads than the file has pages");
+    const int fd = cold_open();
+    if (fd < 0) bench::fail("no file in /var/tmp that could be read from the disk");
+    on_two_threads([n, fd] {
+        std::vector<fibers::fiber> all;
+        const bench::stopwatch watch;
+        for (long t = 0; t < COLD_TASKS; t++)
+            all.push_back(spawn([=] {
+                char page[COLD_PAGE];
+                for (long i = 0; i < n; i++) {
+                    if (pread(fd, page, sizeof(page), cold_offset(t, n, i)) != COLD_PAGE) bench::fail("read");
+                    boost::this_fiber::yield();
+                }
+            }));
+        for (auto& t : all) t.join();
+        watch.report(static_cast<double>(n) * COLD_TASKS);
+    });
+    close(fd);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -246,6 +269,7 @@ int main(int argc, char** argv) {
         {"timer", timers},      {"timer_fire", timer_fire},
         {"skynet", skynet},          {"fib", fib},
         {"parked", parked},     {"syscalls", syscall_storm}, {"faults", fault_storm},
+        {"cold", cold},
     };
     return bench::run_case(cases, argc, argv);
 }

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Builds the rivals of bench/runtime, bench/policies and bench/io into DIR, those whose Debian packages are here."""
+"""Builds the rivals of bench/runtime, bench/policies, bench/io and bench/kv into DIR, those whose Debian packages are here."""
 
+import glob
 import os
 import shutil
 import subprocess
@@ -75,6 +76,10 @@ def load_go(out):
     go_program("load_go", out)
 
 
+def kv_go(out):
+    go_program("kv_go", out)
+
+
 def echo_epoll(out):
     run(CXX + [f"-I{IO}", os.path.join(HERE, "echo_epoll.cpp"), "-o", out])
 
@@ -94,7 +99,7 @@ def echo_tokio(out):
 # name, function, its packages, a file that is there when they are
 PEERS = (
     ("threads", threads, "build-essential", None),
-    ("boost_fiber", boost_fiber, "libboost-fiber-dev", "/usr/include/boost/fiber/all.hpp"),
+    ("boost_fiber", boost_fiber, "libboost-fiber-dev", "/usr/lib/*/libboost_fiber.so"),
     ("go", go, "golang-go", "/usr/bin/go"),
     ("tokio", tokio, "librust-tokio-dev rustc cargo", "/usr/bin/cargo"),
 )
@@ -102,6 +107,10 @@ PEERS = (
 LOAD_PEERS = (
     ("threads", load_threads, "build-essential liblmdb-dev", "/usr/include/lmdb.h"),
     ("go", load_go, "golang-go", "/usr/bin/go"),
+)
+# That of bench/kv
+KV_PEERS = (
+    ("go", kv_go, "golang-go liblmdb-dev", "/usr/bin/go"),
 )
 # Those of bench/io
 ECHO_PEERS = (
@@ -118,7 +127,7 @@ def build(folder, peers=PEERS):
     os.makedirs(folder, exist_ok=True)
     found, missing = {}, []
     for name, make, packages, sign in peers:
-        if sign and not os.path.exists(sign) or name == "tokio" and not os.path.isdir(CRATES):
+        if sign and not glob.glob(sign) or name == "tokio" and not os.path.isdir(CRATES):
             missing.append(f"{name}: not installed (Debian packages: {packages})")
             continue
         out = os.path.join(folder, make.__name__)

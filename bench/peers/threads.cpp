@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "cold.h"
 #include "faults.h"
 #include "measure.hpp"
 
@@ -184,6 +185,23 @@ void fault_storm(long) {
     late_pages_end(&pages);
 }
 
+void cold(long n) {
+    if (n > COLD_MOST) bench::fail("cold: more reads than the file has pages");
+    const int fd = cold_open();
+    if (fd < 0) bench::fail("no file in /var/tmp that could be read from the disk");
+    std::vector<std::thread> all;
+    const bench::stopwatch watch;
+    for (long t = 0; t < COLD_TASKS; t++)
+        all.emplace_back([=] {
+            char page[COLD_PAGE];
+            for (long i = 0; i < n; i++)
+                if (pread(fd, page, sizeof(page), cold_offset(t, n, i)) != COLD_PAGE) bench::fail("read");
+        });
+    for (auto& t : all) t.join();
+    watch.report(static_cast<double>(n) * COLD_TASKS);
+    close(fd);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -191,6 +209,7 @@ int main(int argc, char** argv) {
         {"yield", yields},     {"spawn_join", spawn_join},  {"channel", channels},
         {"mutex", mutex_held}, {"mutex_2", mutex_two_cpus}, {"timer", timers}, {"timer_fire", timer_fire},
         {"parked", parked},    {"syscalls", syscall_storm}, {"faults", fault_storm},
+        {"cold", cold},
     };
     return bench::run_case(cases, argc, argv);
 }

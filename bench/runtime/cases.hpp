@@ -25,6 +25,8 @@ void timer_fire(long n);
 void parked(long n);
 void syscall_storm(long n);
 void fault_storm(long n);
+void cold_ring(long n);
+void cold_plain(long n);
 
 inline umcg::options with_servers(unsigned n) {
     umcg::options o;

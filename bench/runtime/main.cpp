@@ -11,6 +11,7 @@ int main(int argc, char** argv) {
         {"timer", timers},      {"timer_insert", timer_insert}, {"timer_fire", timer_fire},
         {"skynet", skynet},     {"fib", fib},
         {"parked", parked},     {"syscalls", syscall_storm}, {"faults", fault_storm},
+        {"cold", cold_ring},    {"cold_plain", cold_plain},
     };
     return bench::run_case(cases, argc, argv);
 }

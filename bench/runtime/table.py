@@ -30,6 +30,9 @@ ROWS = (
     (TWO, "the same, CPU time, ms", "fib", "cpu_ns", 1e6, ()),
     (TWO, "64 tasks, 10 system calls of 1 ms each, ms", "syscalls", "wall_ns", 1e6, (("threads", 1.2),)),
     (TWO, "64 tasks, 10 page faults of 1 ms each, ms", "faults", "wall_ns", 1e6, (("threads", 1.2),)),
+    (TWO, "64 tasks, 100 reads of 4 KiB each from a cold file, us per read", "cold", "wall_ns", 1e3, ()),
+    (TWO, "the same, CPU time, us", "cold", "cpu_ns", 1e3, ()),
+    (TWO, "the same by plain pread(), us per read", "cold_plain", "wall_ns", 1e3, ()),
     (WAIT, "resident bytes per task", "parked", "bytes", 1, ((None, 4608),)),
     (WAIT, "wake-ups per second, all idle", "parked", "wakeups", 1, ((None, 0),)),
 )

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
 // Tasks that wait: for time, for ever, in system calls, for pages.
+#include <umcg/io.hpp>
 #include <umcg/semaphore.hpp>
 #include <vector>
 
 #include "cases.hpp"
+#include "cold.h"
 #include "faults.h"
 #include "timer.hpp"
 
@@ -102,4 +104,36 @@ void fault_storm(long) {
         *const_cast<volatile char*>(pages.memory + page * FAULT_PAGE) = 1;
     });
     late_pages_end(&pages);
+}
+
+namespace {
+
+// Per read.
+template <class Read>
+void cold(long n, Read read) {
+    if (n > COLD_MOST) bench::fail("cold: more reads than the file has pages");
+    const int fd = cold_open();
+    if (fd < 0) bench::fail("no file in /var/tmp that could be read from the disk");
+    umcg::runtime rt(with_servers(2));
+    std::vector<umcg::task<void>> all;
+    const bench::stopwatch watch;
+    for (long t = 0; t < COLD_TASKS; t++)
+        all.push_back(rt.spawn([=] {
+            char page[COLD_PAGE];
+            for (long i = 0; i < n; i++)
+                if (read(fd, page, sizeof(page), cold_offset(t, n, i)) != COLD_PAGE) bench::fail("read");
+        }));
+    for (auto& t : all) t.join();
+    watch.report(static_cast<double>(n) * COLD_TASKS);
+    close(fd);
+}
+
+}  // namespace
+
+void cold_ring(long n) {
+    cold(n, [](int fd, void* to, size_t size, off_t at) { return umcg::io::pread(fd, to, size, at); });
+}
+
+void cold_plain(long n) {
+    cold(n, [](int fd, void* to, size_t size, off_t at) { return ::pread(fd, to, size, at); });
 }

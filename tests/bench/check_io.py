@@ -28,7 +28,8 @@ def check(variant):
                     got += more
                 assert got == sent, kind
         for options in ([], ["--window=16", "--connections=3"], ["--rate=500"], ["--rate=500", "--share=1000", "--stall=1"],
-                        ["--rate=500", "--share=1000", "--stall=2"], ["--rate=500", "--connections=1", "--window=1"]):
+                        ["--rate=500", "--share=1000", "--stall=2"], ["--rate=500", "--connections=1", "--window=1"],
+                        *(["--rate=500", "--crowd=20", f"--crowd-kind={kind}"] for kind in (1, 2, 3))):
             done = subprocess.run([LOAD, f"--port={port}", f"--size={SIZE}", "--seconds=1", *options], stdout=subprocess.PIPE,
                                   text=True, timeout=DEADLINE)
             assert done.returncode == 0, (options, done.returncode)
@@ -36,7 +37,7 @@ def check(variant):
             assert 0 < found["answers"] <= found["all"] and 0 < found["p50"] <= found["p99"] <= found["p99.9"], (options, found)
             # with times of its own every request is answered, however late: 500 of the second, give or take 5 deviations
             assert not any(o.startswith("--rate") for o in options) or 388 <= found["answers"] <= 612, (options, found)
-        for bad in (["--port=0"], ["--size=0"], ["--port=x"], ["--nonsense"], []):
+        for bad in (["--port=0"], ["--size=0"], ["--port=x"], ["--crowd-kind=4"], ["--nonsense"], []):
             done = subprocess.run([LOAD, *bad], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=DEADLINE)
             assert done.returncode == 2 and (bad or ["--port"])[0].split("=")[0] in done.stderr, (bad, done.stderr)
         server.send_signal(signal.SIGTERM)

@@ -5,6 +5,7 @@ package main
 
 /*
 #cgo CFLAGS: -I${SRCDIR}/../../runtime -O2 -D_GNU_SOURCE
+#include "cold.h"
 #include "faults.h"
 */
 import "C"
@@ -312,12 +313,41 @@ func faultStorm(int) {
 	C.late_pages_end(&pages)
 }
 
+func cold(n int) {
+	if n > C.COLD_MOST {
+		fail("cold: more reads than the file has pages")
+	}
+	fd := int(C.cold_open())
+	if fd < 0 {
+		fail("no file in /var/tmp that could be read from the disk")
+	}
+	runtime.GOMAXPROCS(2)
+	var all sync.WaitGroup
+	w := start()
+	for t := 0; t < C.COLD_TASKS; t++ {
+		all.Add(1)
+		go func(t int) {
+			page := make([]byte, C.COLD_PAGE)
+			for i := 0; i < n; i++ {
+				// as cold_offset(): a call of C's would be one more that may block
+				at := int64((t*n+i)*7919%C.COLD_PAGES) * C.COLD_PAGE
+				if got, err := syscall.Pread(fd, page, at); err != nil || got != C.COLD_PAGE {
+					fail("read")
+				}
+			}
+			all.Done()
+		}(t)
+	}
+	all.Wait()
+	w.report(n * C.COLD_TASKS)
+}
+
 func main() {
 	cases := map[string]func(int){
 		"yield": yields, "spawn_join": spawnJoin, "channel": channels, "mutex": mutexHeld,
 		"mutex_2": mutexTwoCpus, "timer": timers, "timer_insert": timerInsert, "timer_fire": timerFire,
 		"skynet": skynet, "fib": fib, "parked": parked,
-		"syscalls": syscallStorm, "faults": faultStorm,
+		"syscalls": syscallStorm, "faults": faultStorm, "cold": cold,
 	}
 	n := 0
 	if len(os.Args) == 3 {

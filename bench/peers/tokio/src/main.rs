@@ -3,7 +3,7 @@
 //! Tokio tasks for what the runtime's tasks do. Not the storms: Tokio has its users move blocking
 //! code to threads by hand.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
@@ -262,6 +262,69 @@ fn parked(n: usize) {
     std::process::exit(0);
 }
 
+/// As bench/runtime/cold.h: a file of which nothing is in memory, without a name.
+const COLD_PAGE: usize = 4096;
+const COLD_PAGES: usize = 16384;
+const COLD_TASKS: usize = 64;
+
+extern "C" {
+    fn posix_fadvise(fd: i32, offset: i64, len: i64, advice: i32) -> i32;
+}
+
+fn cold_open() -> std::io::Result<std::fs::File> {
+    use std::os::unix::io::AsRawFd;
+    let path = format!("/var/tmp/bench-cold-{}", std::process::id());
+    let mut file = std::fs::OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
+    std::fs::remove_file(&path)?;
+    let block = vec![b'c'; 1 << 20];
+    for _ in 0..COLD_PAGES * COLD_PAGE / block.len() {
+        file.write_all(&block)?;
+    }
+    file.sync_data()?;
+    // RANDOM, DONTNEED
+    for advice in [1, 4] {
+        match unsafe { posix_fadvise(file.as_raw_fd(), 0, 0, advice) } {
+            0 => (),
+            error => return Err(std::io::Error::from_raw_os_error(error)),
+        }
+    }
+    Ok(file)
+}
+
+/// Tokio's own way for files: each call on a thread of the blocking pool.
+fn cold(n: usize) {
+    use std::os::unix::fs::FileExt;
+    if n > COLD_PAGES / COLD_TASKS {
+        eprintln!("bench: cold: more reads than the file has pages");
+        std::process::exit(1);
+    }
+    let file = Arc::new(cold_open().expect("a file in /var/tmp that can be read from the disk"));
+    two().block_on(async move {
+        let watch = Stopwatch::start();
+        let all: Vec<_> = (0..COLD_TASKS)
+            .map(|t| {
+                let file = file.clone();
+                tokio::spawn(async move {
+                    for i in 0..n {
+                        let file = file.clone();
+                        let at = (t * n + i) * 7919 % COLD_PAGES * COLD_PAGE;
+                        tokio::task::spawn_blocking(move || {
+                            let mut page = [0; COLD_PAGE];
+                            file.read_exact_at(&mut page, at as u64).unwrap();
+                        })
+                        .await
+                        .unwrap();
+                    }
+                })
+            })
+            .collect();
+        for t in all {
+            t.await.unwrap();
+        }
+        watch.report(n * COLD_TASKS);
+    });
+}
+
 fn main() {
     let args: Vec<String> = std::env::args().collect();
     let n: usize = args.get(2).and_then(|a| a.parse().ok()).unwrap_or(0);
@@ -281,6 +344,7 @@ fn main() {
         "skynet" => skynet(n),
         "fib" => fib(n),
         "parked" => parked(n),
+        "cold" => cold(n),
         _ => std::process::exit(UNKNOWN_CASE),
     }
 }
