@@ -5,9 +5,11 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include <cstdlib>
 #include <mutex>
 #include <sstream>
 #include <unordered_map>
+#include <vector>
 
 namespace umcg_test {
 namespace {
@@ -17,12 +19,46 @@ bool swap_word(uint32_t* word, uint32_t from, uint32_t to) {
 }
 uint32_t load(const uint32_t* word) { return __atomic_load_n(word, __ATOMIC_SEQ_CST); }
 
+// Workers by number. No allocation: a worker looks in with the queue's lock held, and whoever has
+// malloc's lock may be one that waits to be dispatched, by servers that wait for this lock.
+class Queue {
+  public:
+    void set_room(size_t n) { ring_.resize(n); }
+    bool empty() const { return n_ == 0; }
+    int front() const { return ring_[first_]; }
+    void push_back(int w) {
+        at(n_) = w;
+        grow();
+    }
+    void push_front(int w) {
+        first_ = (first_ + ring_.size() - 1) % ring_.size();
+        ring_[first_] = w;
+        grow();
+    }
+    int pop_front() {
+        const int w = front();
+        first_ = (first_ + 1) % ring_.size();
+        n_--;
+        return w;
+    }
+    int pop_back() { return at(--n_); }
+
+  private:
+    int& at(size_t i) { return ring_[(first_ + i) % ring_.size()]; }
+    void grow() {
+        if (++n_ > ring_.size()) abort();  // each worker is in one queue
+    }
+    std::vector<int> ring_;
+    size_t first_ = 0, n_ = 0;
+};
+
 class Storm {
   public:
     Storm(const StormOptions& options, uint64_t stream) : o_(options), stream_(stream) {}
 
     StormCounts run() {
         servers_ = std::vector<ServerSlot>(size_t(o_.servers));
+        for (auto& s : servers_) s.queue.set_room(size_t(o_.workers) + 1);
         for (int i = 0; i < o_.workers; i++) {
             workers_.push_back(std::make_unique<WorkerSlot>());
             workers_.back()->task = umcg_task_alloc();
@@ -52,7 +88,7 @@ class Storm {
         umcg_task* task = nullptr;
         std::atomic<pid_t> tid{0};
         std::mutex lock;                // of the queue; servers only
-        std::deque<int> queue;
+        Queue queue;
         std::atomic<int> inside{0};     // workers of this server in user space
         StormCounts counts;
     };
@@ -109,6 +145,8 @@ class Storm {
             self.steps++;
         }
         alone(t);
+        // the thread's end frees memory: nobody is to be stopped with malloc's lock, which servers need
+        __atomic_store_n(&t->user_flags, UMCG_UF_LOCKED, __ATOMIC_SEQ_CST);
     }
 
     // Nobody else of the same server may be in user space. LOCKED: a slice or a
@@ -231,9 +269,7 @@ class Storm {
     int pop(ServerSlot& s, bool back) {
         const std::lock_guard guard(s.lock);
         if (s.queue.empty()) return -1;
-        const int w = back ? s.queue.back() : s.queue.front();
-        back ? s.queue.pop_back() : s.queue.pop_front();
-        return w;
+        return back ? s.queue.pop_back() : s.queue.pop_front();
     }
 
     int steal(ServerSlot& s, int index, uint64_t random) {
