@@ -9,7 +9,7 @@
 #include <thread>
 #include <vector>
 
-#include "cold.h"
+#include "cold.hpp"
 #include "faults.h"
 #include "measure.hpp"
 
@@ -240,24 +240,21 @@ void fault_storm(long) {
 
 // A read stops the thread, and all fibers on it.
 void cold(long n) {
-    if (n > COLD_MOST) bench::fail("cold: more reads than the file has pages");
-    const int fd = cold_open();
-    if (fd < 0) bench::fail("no file in /var/tmp that could be read from the disk");
-    on_two_threads([n, fd] {
+    const bench::cold_file file(n);
+    on_two_threads([&file] {
         std::vector<fibers::fiber> all;
         const bench::stopwatch watch;
         for (long t = 0; t < COLD_TASKS; t++)
-            all.push_back(spawn([=] {
-                char page[COLD_PAGE];
-                for (long i = 0; i < n; i++) {
-                    if (pread(fd, page, sizeof(page), cold_offset(t, n, i)) != COLD_PAGE) bench::fail("read");
+            all.push_back(spawn([&file, t] {
+                file.read_as(t, [](int fd, void* to, size_t size, off_t at) {
+                    const ssize_t got = pread(fd, to, size, at);
                     boost::this_fiber::yield();
-                }
+                    return got;
+                });
             }));
         for (auto& t : all) t.join();
-        watch.report(static_cast<double>(n) * COLD_TASKS);
+        watch.report(file.reads());
     });
-    close(fd);
 }
 
 }  // namespace

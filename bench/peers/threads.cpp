@@ -12,7 +12,7 @@
 #include <thread>
 #include <vector>
 
-#include "cold.h"
+#include "cold.hpp"
 #include "faults.h"
 #include "measure.hpp"
 
@@ -186,20 +186,12 @@ void fault_storm(long) {
 }
 
 void cold(long n) {
-    if (n > COLD_MOST) bench::fail("cold: more reads than the file has pages");
-    const int fd = cold_open();
-    if (fd < 0) bench::fail("no file in /var/tmp that could be read from the disk");
+    const bench::cold_file file(n);
     std::vector<std::thread> all;
     const bench::stopwatch watch;
-    for (long t = 0; t < COLD_TASKS; t++)
-        all.emplace_back([=] {
-            char page[COLD_PAGE];
-            for (long i = 0; i < n; i++)
-                if (pread(fd, page, sizeof(page), cold_offset(t, n, i)) != COLD_PAGE) bench::fail("read");
-        });
+    for (long t = 0; t < COLD_TASKS; t++) all.emplace_back([&file, t] { file.read_as(t, pread); });
     for (auto& t : all) t.join();
-    watch.report(static_cast<double>(n) * COLD_TASKS);
-    close(fd);
+    watch.report(file.reads());
 }
 
 }  // namespace

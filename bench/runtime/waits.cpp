@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "cases.hpp"
-#include "cold.h"
+#include "cold.hpp"
 #include "faults.h"
 #include "timer.hpp"
 
@@ -111,21 +111,13 @@ namespace {
 // Per read.
 template <class Read>
 void cold(long n, Read read) {
-    if (n > COLD_MOST) bench::fail("cold: more reads than the file has pages");
-    const int fd = cold_open();
-    if (fd < 0) bench::fail("no file in /var/tmp that could be read from the disk");
+    const bench::cold_file file(n);
     umcg::runtime rt(with_servers(2));
     std::vector<umcg::task<void>> all;
     const bench::stopwatch watch;
-    for (long t = 0; t < COLD_TASKS; t++)
-        all.push_back(rt.spawn([=] {
-            char page[COLD_PAGE];
-            for (long i = 0; i < n; i++)
-                if (read(fd, page, sizeof(page), cold_offset(t, n, i)) != COLD_PAGE) bench::fail("read");
-        }));
+    for (long t = 0; t < COLD_TASKS; t++) all.push_back(rt.spawn([&file, read, t] { file.read_as(t, read); }));
     for (auto& t : all) t.join();
-    watch.report(static_cast<double>(n) * COLD_TASKS);
-    close(fd);
+    watch.report(file.reads());
 }
 
 }  // namespace

@@ -133,9 +133,8 @@ io_uring_sqe* ring::get() noexcept {
 }
 
 // What a call on the ring's descriptor has returned. I6: is it ours? Another ring would be taken for it.
-int ring::entered(int result) noexcept {
+void ring::entered(int result) noexcept {
     if (result == -EBADF || result == -EOPNOTSUPP) lost_.store(true, std::memory_order_relaxed);
-    return result;
 }
 
 // I6. As if whoever had submitted them had ended: they are begun again, and not here.

@@ -136,7 +136,7 @@ class ring {
     }
     bool grown_old() noexcept;
     void submit() noexcept;
-    int entered(int result) noexcept;
+    void entered(int result) noexcept;
     void drop() noexcept;
     void end(const completion& op) noexcept;
     void reap() noexcept;

@@ -7,11 +7,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <filesystem>
 #include <set>
 #include <string>
 #include <system_error>
+#include <thread>
+#include <umcg/cancellation.hpp>
 #include <umcg/io.hpp>
 
 #include "harness.hpp"
@@ -65,6 +68,23 @@ inline std::set<int> open_rings() {
 
 #define NEEDS_RING() \
     if (!ring_works()) GTEST_SKIP() << "no io_uring here"
+
+// A thread that cancels, which begins when it is there: what is called next is cancelled in the middle.
+class cancelled_beside {
+  public:
+    explicit cancelled_beside(umcg::cancel_source& source)
+        : thread_([this, &source] {
+              begun_.wait(false);
+              source.cancel();
+          }) {
+        begun_ = true;
+        begun_.notify_one();
+    }
+
+  private:
+    std::atomic<bool> begun_{false};
+    std::jthread thread_;
+};
 
 // fn() on a fiber, a thread task and this thread.
 template <class F>

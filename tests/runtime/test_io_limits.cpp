@@ -28,13 +28,7 @@ TEST_P(Limit, EndsEachWait) {
             EXPECT_EQ(w->call(1ms), -ETIME);
             EXPECT_EQ(w->call({1ms, late.token()}), -ETIME);
             // in the middle
-            std::atomic<bool> begun{false};
-            std::jthread canceller([&] {
-                begun.wait(false);
-                late.cancel();
-            });
-            begun = true;
-            begun.notify_one();
+            const cancelled_beside canceller(late);
             EXPECT_EQ(w->call({1h, late.token()}), -ECANCELED);
             // at a time
             umcg::cancel_source timed(umcg::cancel_token(), umcg::clock::now() + 1ms);

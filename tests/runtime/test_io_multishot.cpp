@@ -154,13 +154,7 @@ TEST_P(Multishot, Limits) {
             early.cancel();
             EXPECT_EQ(in.next(&data, 1ms), -ETIME);
             EXPECT_EQ(clients.next(1ms), -ETIME);
-            std::atomic<bool> begun{false};
-            std::jthread canceller([&] {
-                begun.wait(false);
-                late.cancel();
-            });
-            begun = true;
-            begun.notify_one();
+            const cancelled_beside canceller(late);
             EXPECT_EQ(in.next(&data, late.token()), -ECANCELED);
             EXPECT_EQ(clients.next(late.token()), -ECANCELED);
             ASSERT_EQ(send(p.fd[1], "x", 1, 0), 1);
