@@ -283,9 +283,12 @@ int emul_blocking_end(void)
 int emul_checkpoint(void)
 {
 	struct emul_thread *self = emul_self();
-	uint64_t word = self ? EMUL_GET(self->word) : 0;
+	uint64_t word;
 
-	if (!self || emul_phase(word) == EMUL_SERVER)
+	if (!self)
+		return 0;
+	word = EMUL_GET(self->word);
+	if (emul_phase(word) == EMUL_SERVER)
 		return 0;
 	/*
 	 * In and out of the library in one step, which no signal can come in

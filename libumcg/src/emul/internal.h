@@ -68,6 +68,8 @@ void emul_free(struct emul_thread *t);
 
 /* May @task be registered? 0, -EFAULT, -EOPNOTSUPP. */
 int emul_check_memory(struct umcg_task *task);
+/* Is it mapped privately, in pages of the usual size? 0, -EOPNOTSUPP. Spoils errno. */
+int emul_check_mapping(uintptr_t addr);
 
 /* ---- worker.c ---- */
 
