@@ -120,7 +120,7 @@ class work_stealing {
     // How many tasks that are not movable a thief looks over.
     static constexpr int max_look = 16;
     // spawned=newest: every so many picks the oldest.
-    static constexpr unsigned oldest_every = 64;
+    static constexpr unsigned oldest_every = 1024;
 
     static bool movable(task* t) noexcept { return task_of(t)->flags & UMCG_POLICY_TASK_MOVABLE; }
     static void put(server& q, task& t) noexcept {
