@@ -111,6 +111,8 @@ class core {
     std::vector<std::unique_ptr<task_memory>> task_memory_;
 };
 
+inline size_t server::depth() const noexcept { return owner.policy.depth(index); }
+
 long futex_wait(std::atomic<uint32_t>& word, uint32_t value, uint64_t abs_ns) noexcept;
 void futex_wake(std::atomic<uint32_t>& word, int n) noexcept;
 

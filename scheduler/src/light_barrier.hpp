@@ -30,7 +30,7 @@ void heavy_barrier() noexcept;
 // made a sequentially consistent store sees it.
 template <class T>
 void store_lightly(std::atomic<T>& word, std::type_identity_t<T> value) noexcept {
-    if (light_barriers) {
+    if (__builtin_expect(light_barriers, 1)) {
         word.store(value, std::memory_order_release);
         std::atomic_signal_fence(std::memory_order_seq_cst);
     } else {

@@ -22,12 +22,12 @@ class owner_lock {
     void lock() noexcept {
         // R10
         store_lightly(owner_, taken);
-        if (visitor_.load(std::memory_order_seq_cst)) lock_slowly();
+        if (__builtin_expect(visitor_.load(std::memory_order_seq_cst), 0)) lock_slowly();
     }
     void unlock() noexcept {
         // R10
         store_lightly(owner_, free);
-        if (waiting_.load(std::memory_order_seq_cst)) wake_visitor();
+        if (__builtin_expect(waiting_.load(std::memory_order_seq_cst), 0)) wake_visitor();
     }
 
     // Anybody else.

@@ -70,8 +70,10 @@ void short_lock::wake_one() noexcept { futex_wake(word_, 1); }
 
 // ---- sections ----
 
-worker* enter_section() noexcept {
-    worker* w = this_worker();
+// Like this_worker() not inlined, for the same reason.
+__attribute__((noinline)) worker* enter_section() noexcept {
+    asm volatile("" ::: "memory");
+    worker* w = the_worker;
     if (!w || w->depth++ != 0) return w;
     if (w->hold_at_call) {
         // R5: whoever sees what the checkpoint does to the word sees this, too

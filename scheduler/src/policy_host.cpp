@@ -11,9 +11,6 @@
 
 namespace umcg::detail {
 
-using policies::fifo;
-using policies::work_stealing;
-
 // ---- who is inside ----
 
 void policy_host::ring() noexcept {
@@ -117,15 +114,15 @@ void policy_host::unqueued(policy_seat& at, policy_entry& t) noexcept {
 // The first time that this policy sees the task.
 void policy_host::adopt(policy_entry& t, enqueue_reason reason, policy_call& at,
                         std::optional<policy_fault>& fault) noexcept {
-    if (t.epoch) memset(t.data, 0, sizeof(t.data));
-    t.epoch = epoch_.load(std::memory_order_relaxed);
+    take_over(t);
     uint64_t value;
     if (kind_ == kind::table && now_->ops.attach)
         fault = call(at, "attach", t.id, erased(now_->ops.attach), {arg(p_), arg(&t), arg(reason), 0},
                      value);
 }
 
-void policy_host::enqueue(unsigned s, policy_entry& t, enqueue_reason reason) noexcept {
+// Whatever the kind: it may have changed since.
+void policy_host::enqueue_slowly(unsigned s, policy_entry& t, enqueue_reason reason) noexcept {
     policy_seat& here = seat(s);
     std::optional<policy_fault> fault;
     uint64_t epoch;
@@ -135,9 +132,7 @@ void policy_host::enqueue(unsigned s, policy_entry& t, enqueue_reason reason) no
         epoch = epoch_.load(std::memory_order_relaxed);
         if (__builtin_expect(t.epoch != epoch, 0))
             adopt(t, reason == UMCG_ENQUEUE_SPAWN ? UMCG_ENQUEUE_MIGRATED : reason, here.call, fault);
-        if (kind_ == kind::work_stealing)
-            return policy_of<work_stealing>(*p_).enqueue(*p_, s, t, reason);
-        if (kind_ == kind::fifo) return policy_of<fifo>(*p_).enqueue(*p_, s, t, reason);
+        if (compiled_in()) return enqueue_directly(s, t, reason);
         look = queued(here, s, t);
         uint64_t value;
         if (!fault)
@@ -150,14 +145,17 @@ void policy_host::enqueue(unsigned s, policy_entry& t, enqueue_reason reason) no
 
 void policy_host::dequeue(unsigned s, policy_entry& t) noexcept {
     policy_seat& here = seat(s);
+    count_mine(s, static_cast<size_t>(-1));
     for (;;) {
         std::optional<policy_fault> fault;
         uint64_t epoch;
         {
             bracket in(*this, here);
             epoch = epoch_.load(std::memory_order_relaxed);
-            if (kind_ == kind::work_stealing) return policy_of<work_stealing>(*p_).dequeue(*p_, s, t);
-            if (kind_ == kind::fifo) return policy_of<fifo>(*p_).dequeue(*p_, s, t);
+            if (compiled_in()) {
+                with_compiled_in([&](auto& p) { p.dequeue(*p_, s, t); });
+                return;
+            }
             uint64_t value;
             fault = call(here.call, "dequeue", t.id, erased(now_->ops.dequeue),
                          {arg(p_), s, arg(&t), 0}, value);
@@ -193,7 +191,7 @@ std::optional<policy_fault> policy_host::take_out(unsigned s, const char* op, ui
     return {};
 }
 
-policy_entry* policy_host::pick(unsigned s, uint64_t& slice_ns) noexcept {
+policy_entry* policy_host::pick_slowly(unsigned s, uint64_t& slice_ns) noexcept {
     policy_seat& here = seat(s);
     for (;;) {
         std::optional<policy_fault> fault;
@@ -202,15 +200,7 @@ policy_entry* policy_host::pick(unsigned s, uint64_t& slice_ns) noexcept {
             bracket in(*this, here);
             epoch = epoch_.load(std::memory_order_relaxed);
             slice_ns = p_->slice_ns;
-            umcg_policy_task* t;
-            if (kind_ == kind::work_stealing) {
-                t = policy_of<work_stealing>(*p_).pick(*p_, s, slice_ns);
-                return static_cast<policy_entry*>(t);
-            }
-            if (kind_ == kind::fifo) {
-                t = policy_of<fifo>(*p_).pick(*p_, s, slice_ns);
-                return static_cast<policy_entry*>(t);
-            }
+            if (compiled_in()) return pick_directly(s, slice_ns);
             if (!here.depth.load(std::memory_order_relaxed)) return nullptr;
             policy_entry* e = nullptr;
             fault = take_out(s, "pick", slice_ns, no_server, e);
@@ -224,36 +214,32 @@ policy_entry* policy_host::pick(unsigned s, uint64_t& slice_ns) noexcept {
 
 policy_entry* policy_host::steal(unsigned thief, unsigned victim) noexcept {
     policy_seat& here = seat(thief);
+    policy_seat& there = seat(victim);
     std::optional<policy_fault> fault;
     uint64_t epoch;
     {
         bracket in(*this, here);
+        policy_entry* e = nullptr;
         epoch = epoch_.load(std::memory_order_relaxed);
         if (kind_ == kind::work_stealing) {
-            auto* t = policy_of<work_stealing>(*p_).steal(*p_, thief, victim);
-            return static_cast<policy_entry*>(t);
+            auto& p = policy_of<policies::work_stealing>(*p_);
+            e = static_cast<policy_entry*>(p.steal(*p_, thief, victim));
+        } else if (!compiled_in() && now_->ops.steal) {
+            // R3
+            if (!there.depth.load(std::memory_order_seq_cst)) return nullptr;
+            uint64_t slice = 0;
+            fault = take_out(victim, "steal", slice, thief, e);
         }
-        if (kind_ == kind::fifo || !now_->ops.steal) return nullptr;
-        // R3
-        if (!seat(victim).depth.load(std::memory_order_seq_cst)) return nullptr;
-        uint64_t slice = 0;
-        policy_entry* e = nullptr;
-        fault = take_out(victim, "steal", slice, thief, e);
-        if (!fault) return e;
+        if (!fault) {
+            if (e) there.stolen.fetch_add(1, std::memory_order_relaxed);
+            return e;
+        }
     }
     eject(epoch, *fault, here.call);
     return nullptr;
 }
 
-size_t policy_host::depth(unsigned s) noexcept {
-    policy_seat& here = seat(s);
-    bracket in(*this, here);
-    if (kind_ == kind::work_stealing) return policy_of<work_stealing>(*p_).depth(*p_, s);
-    if (kind_ == kind::fifo) return policy_of<fifo>(*p_).depth(*p_, s);
-    return here.depth.load(std::memory_order_relaxed);
-}
-
-bool policy_host::blocked(unsigned s, policy_entry& t, umcg_blocked_reason why) noexcept {
+bool policy_host::tell_blocked(unsigned s, policy_entry& t, umcg_blocked_reason why) noexcept {
     policy_seat& here = seat(s);
     std::optional<policy_fault> fault;
     uint64_t epoch;

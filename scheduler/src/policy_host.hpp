@@ -7,6 +7,7 @@
 
 #include <pthread.h>
 
+#include <cstring>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -51,7 +52,9 @@ struct policy_entry : umcg_policy_task {
 // What the host keeps for each server.
 struct alignas(64) policy_seat {
     std::atomic<uint32_t> inside{0};  // P1: its executor is in a call
-    std::atomic<size_t> depth{0};     // written under the lock
+    // What the executor has queued and not taken out; and how many of those thieves have.
+    std::atomic<size_t> mine{0}, stolen{0};
+    std::atomic<size_t> depth{0};  // of policies that are watched: the length of `queued`
     alignas(64) short_lock lock;      // and, under it, for policies that are watched:
     list<policy_entry, &policy_entry::in_seat> queued;  // in the order that they were queued
     uint64_t queue_seq = 0;
@@ -91,9 +94,16 @@ class policy_host {
     void dequeue(unsigned s, policy_entry& t) noexcept;
     policy_entry* pick(unsigned s, uint64_t& slice_ns) noexcept;
     policy_entry* steal(unsigned thief, unsigned victim) noexcept;
-    size_t depth(unsigned s) noexcept;
+    // Too large, never too small, while a thief is about to say what it has taken. A swap changes
+    // nothing here, so no bracket is needed.
+    size_t depth(unsigned s) const noexcept {
+        const policy_seat& at = seats_[s];
+        return at.mine.load(std::memory_order_relaxed) - at.stolen.load(std::memory_order_relaxed);
+    }
     // True: the policy wants to know, and does.
-    bool blocked(unsigned s, policy_entry& t, umcg_blocked_reason why) noexcept;
+    bool blocked(unsigned s, policy_entry& t, umcg_blocked_reason why) noexcept {
+        return wants_blocks_.load(std::memory_order_relaxed) && tell_blocked(s, t, why);
+    }
     void attr_changed(unsigned s, policy_entry& t) noexcept;
 
     // ---- the executor of server `here`, or with no_server anybody ----
@@ -135,6 +145,33 @@ class policy_host {
     friend class outside_bracket;
 
     policy_seat& seat(unsigned s) noexcept { return seats_[s]; }
+    void count_mine(unsigned s, size_t more) noexcept {
+        auto& n = seat(s).mine;
+        n.store(n.load(std::memory_order_relaxed) + more, std::memory_order_relaxed);
+    }
+    // Compiled-in policies are called directly and trusted.
+    bool compiled_in() const noexcept { return kind_ != kind::table; }
+    template <class F>
+    auto with_compiled_in(F&& f) noexcept {
+        return __builtin_expect(kind_ == kind::work_stealing, 1) ? f(policy_of<policies::work_stealing>(*p_))
+                                                                 : f(policy_of<policies::fifo>(*p_));
+    }
+    void enqueue_directly(unsigned s, policy_entry& t, enqueue_reason reason) noexcept {
+        with_compiled_in([&](auto& p) { p.enqueue(*p_, s, t, reason); });
+    }
+    policy_entry* pick_directly(unsigned s, uint64_t& slice_ns) noexcept {
+        return static_cast<policy_entry*>(
+            with_compiled_in([&](auto& p) { return p.pick(*p_, s, slice_ns); }));
+    }
+    // The first time that this policy sees the task.
+    void take_over(policy_entry& t) noexcept {
+        if (t.epoch) memset(t.data, 0, sizeof(t.data));
+        t.epoch = epoch_.load(std::memory_order_relaxed);
+    }
+    void enqueue_slowly(unsigned s, policy_entry& t, enqueue_reason reason) noexcept;
+    policy_entry* pick_slowly(unsigned s, uint64_t& slice_ns) noexcept;
+    unsigned select_slowly(unsigned here, policy_entry& t, enqueue_reason reason) noexcept;
+    bool tell_blocked(unsigned s, policy_entry& t, umcg_blocked_reason why) noexcept;
     template <class F>
     void bracketed(unsigned here, F&& ask) noexcept;
     void enter_slowly(policy_seat& s) noexcept;
@@ -182,7 +219,8 @@ class policy_host {
     umcg_policy* p_ = nullptr;
     std::unique_ptr<policy_instance> now_;
     std::atomic<uint32_t> epoch_{0};  // of now_
-    std::atomic<bool> steals_{false}, wants_time_{false}, wants_faults_{false}, attaches_{false};
+    std::atomic<bool> steals_{false}, wants_time_{false}, wants_faults_{false}, wants_blocks_{false},
+        attaches_{false};
 
     std::unique_ptr<policy_instance> fallback_;  // fifo, made when there was time to
     std::vector<std::unique_ptr<policy_instance>> ejected_;  // room for one more is made beforehand
@@ -227,6 +265,41 @@ class policy_host::bracket {
     policy_host& host_;
     policy_seat& seat_;
 };
+
+inline void policy_host::enqueue(unsigned s, policy_entry& t, enqueue_reason reason) noexcept {
+    count_mine(s, 1);
+    {
+        bracket in(*this, seat(s));
+        if (__builtin_expect(compiled_in(), 1)) {
+            if (t.epoch != epoch_.load(std::memory_order_relaxed)) take_over(t);
+            return enqueue_directly(s, t, reason);
+        }
+    }
+    enqueue_slowly(s, t, reason);
+}
+
+inline policy_entry* policy_host::pick(unsigned s, uint64_t& slice_ns) noexcept {
+    policy_entry* t = nullptr;
+    bool directly;
+    {
+        bracket in(*this, seat(s));
+        directly = compiled_in();
+        slice_ns = p_->slice_ns;
+        if (directly) t = pick_directly(s, slice_ns);
+    }
+    if (!directly) t = pick_slowly(s, slice_ns);
+    if (t) count_mine(s, static_cast<size_t>(-1));
+    return t;
+}
+
+inline unsigned policy_host::select(unsigned here, policy_entry& t, enqueue_reason reason) noexcept {
+    if (here != no_server) {
+        bracket in(*this, seat(here));
+        if (__builtin_expect(compiled_in(), 1))
+            return with_compiled_in([&](auto& p) { return p.select(*p_, t, here, reason); });
+    }
+    return select_slowly(here, t, reason);
+}
 
 // Who is no server, one at a time. In a section, if it is a worker.
 class policy_host::outside_bracket {

@@ -7,9 +7,6 @@
 
 namespace umcg::detail {
 
-using policies::fifo;
-using policies::work_stealing;
-
 // In the bracket of the server whose executor calls, or, for no_server, in the one of all others.
 template <class F>
 void policy_host::bracketed(unsigned here, F&& ask) noexcept {
@@ -22,13 +19,11 @@ void policy_host::bracketed(unsigned here, F&& ask) noexcept {
     }
 }
 
-unsigned policy_host::select(unsigned here, policy_entry& t, enqueue_reason reason) noexcept {
+unsigned policy_host::select_slowly(unsigned here, policy_entry& t, enqueue_reason reason) noexcept {
     unsigned chosen;
     const auto ask = [&](policy_call& at) -> std::optional<policy_fault> {
-        if (kind_ == kind::work_stealing)
-            chosen = policy_of<work_stealing>(*p_).select(*p_, t, here, reason);
-        else if (kind_ == kind::fifo)
-            chosen = policy_of<fifo>(*p_).select(*p_, t, here, reason);
+        if (compiled_in())
+            chosen = with_compiled_in([&](auto& p) { return p.select(*p_, t, here, reason); });
         else if (!now_->ops.select)
             chosen = reason != UMCG_ENQUEUE_SPAWN ? t.server
                      : here != no_server          ? here
@@ -98,8 +93,7 @@ void policy_host::detach(unsigned here, policy_entry& t) noexcept {
 
 size_t policy_host::depth_from_outside(unsigned s) noexcept {
     outside_bracket in(*this);
-    if (kind_ == kind::work_stealing) return policy_of<work_stealing>(*p_).depth(*p_, s);
-    if (kind_ == kind::fifo) return policy_of<fifo>(*p_).depth(*p_, s);
+    if (compiled_in()) return with_compiled_in([&](auto& p) { return p.depth(*p_, s); });
     return seat(s).depth.load(std::memory_order_seq_cst);
 }
 

@@ -96,16 +96,10 @@ void policy_host::stop() noexcept {
 
 // All that is queued, to the seats' lists.
 void policy_host::gather() noexcept {
-    if (!p_ || kind_ == kind::table) return;
+    if (!p_ || !compiled_in()) return;
     for (unsigned s = 0; s < n_; s++) {
-        for (;;) {
-            uint64_t slice;
-            umcg_policy_task* t = kind_ == kind::work_stealing
-                                      ? policy_of<policies::work_stealing>(*p_).pick(*p_, s, slice)
-                                      : policy_of<policies::fifo>(*p_).pick(*p_, s, slice);
-            if (!t) break;
-            queued(seat(s), s, *static_cast<policy_entry*>(t));
-        }
+        uint64_t slice;
+        while (policy_entry* t = pick_directly(s, slice)) queued(seat(s), s, *t);
     }
 }
 
@@ -120,6 +114,7 @@ std::unique_ptr<policy_instance> policy_host::install(std::unique_ptr<policy_ins
     wants_time_.store(now_->ops.flags & UMCG_POLICY_WANTS_TIME, std::memory_order_relaxed);
     wants_faults_.store(now_->ops.flags & UMCG_POLICY_WANTS_FAULTS && now_->ops.blocked,
                         std::memory_order_relaxed);
+    wants_blocks_.store(now_->ops.blocked, std::memory_order_relaxed);
     attaches_.store(now_->ops.attach || now_->ops.detach, std::memory_order_relaxed);
     return fresh;
 }
@@ -148,10 +143,7 @@ std::optional<policy_fault> policy_host::hand_out(policy_call& at) noexcept {
                 guard g(seat(s).lock);
                 unqueued(seat(s), *t);
             }
-            if (kind_ == kind::work_stealing)
-                policy_of<policies::work_stealing>(*p_).enqueue(*p_, s, *t, UMCG_ENQUEUE_MIGRATED);
-            else
-                policy_of<policies::fifo>(*p_).enqueue(*p_, s, *t, UMCG_ENQUEUE_MIGRATED);
+            enqueue_directly(s, *t, UMCG_ENQUEUE_MIGRATED);
         }
     }
     return {};

@@ -214,7 +214,7 @@ bool ring::grown_old() noexcept {
 }
 
 bool ring::step(bool idle) noexcept {
-    if (!in_flight_.load(std::memory_order_relaxed) && !attended()) return false;
+    if (!has_work()) return false;
     const bool due = idle || grown_old();
     const unsigned pending = io_uring_sq_ready(&ring_);
     if (pending && (due || pending >= batch)) submit();

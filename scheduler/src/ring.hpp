@@ -83,6 +83,10 @@ class ring {
     io_uring_sqe* get() noexcept;
     // A read or write, filled: if its memory is registered, the kernel is told so.
     void use_registered(io_uring_sqe& sqe) const noexcept;
+    // Else a step does nothing.
+    bool has_work() const noexcept {
+        return in_flight_.load(std::memory_order_relaxed) || attended();
+    }
     // The part of a scheduling step: submit what is due, complete what has come. `idle`: nothing is
     // queued, so everything is due. True: tasks may have been queued.
     bool step(bool idle) noexcept;

@@ -15,8 +15,6 @@ server::server(core& o, unsigned i, int c)
       victims_(o.places.others(i)),
       slice_(static_cast<uint64_t>(o.opts.slice.count())) {}
 
-size_t server::depth() noexcept { return owner.policy.depth(index); }
-
 // ---- what has come ----
 
 void server::arrived(worker& w) noexcept {
@@ -43,46 +41,53 @@ void server::arrived(worker& w) noexcept {
     enqueue(*t, preempted ? UMCG_ENQUEUE_PREEMPTED : UMCG_ENQUEUE_UNBLOCKED);
 }
 
-void server::take() noexcept {
-    // consumed while its worker was away: that one comes by the list
-    if (armed_ && !next_tid(kernel)) {
-        // I5: it was stopped on its way into the ring, where it is now
-        if (armed_->in_ring.linked) io->attend(*armed_);
-        armed_ = nullptr;
-    }
-    if (umcg_has_news(kernel)) {
-        umcg_news news;
-        calm_ = 0;
-        umcg_take(kernel, &news);
-        while (umcg_task* w = umcg_next_blocked(&news))
-            if ((umcg_state(w) & UMCG_TASK_MASK) == UMCG_TASK_BLOCKED) {
-                count(&stats::blocks);
-                if (task_body* t = worker_of(w)->current) {
-                    // it may be on its way back already
-                    const uint64_t since = __atomic_load_n(&w->stamp, __ATOMIC_RELAXED);
-                    blocked(*t, owner.policy.wants_faults() ? why_blocked(*w) : UMCG_BLOCKED_SYSCALL, since);
-                }
+// Consumed while its worker was away: that one comes by the list.
+void server::take_consumed() noexcept {
+    if (next_tid(kernel)) return;
+    // I5: it was stopped on its way into the ring, where it is now
+    if (armed_->in_ring.linked) io->attend(*armed_);
+    armed_ = nullptr;
+}
+
+void server::take_lists() noexcept {
+    umcg_news news;
+    calm_ = 0;
+    umcg_take(kernel, &news);
+    while (umcg_task* w = umcg_next_blocked(&news))
+        if ((umcg_state(w) & UMCG_TASK_MASK) == UMCG_TASK_BLOCKED) {
+            count(&stats::blocks);
+            if (task_body* t = worker_of(w)->current) {
+                // it may be on its way back already
+                const uint64_t since = __atomic_load_n(&w->stamp, __ATOMIC_RELAXED);
+                blocked(*t, owner.policy.wants_faults() ? why_blocked(*w) : UMCG_BLOCKED_SYSCALL, since);
             }
-        // newest first; turned round
-        worker* oldest = nullptr;
-        while (umcg_task* k = umcg_next_runnable(&news)) {
-            worker* w = worker_of(k);
-            w->next_spare = oldest;
-            oldest = w;
         }
-        while (oldest) {
-            worker* w = oldest;
-            oldest = w->next_spare;
-            arrived(*w);
-        }
+    // newest first; turned round
+    worker* oldest = nullptr;
+    while (umcg_task* k = umcg_next_runnable(&news)) {
+        worker* w = worker_of(k);
+        w->next_spare = oldest;
+        oldest = w;
     }
-    if (arrivals_.load(std::memory_order_relaxed)) {
-        worker* w = arrivals_.exchange(nullptr, std::memory_order_acquire);
-        while (w) arrived(*std::exchange(w, w->next_spare));
+    while (oldest) {
+        worker* w = oldest;
+        oldest = w->next_spare;
+        arrived(*w);
     }
+}
+
+void server::take_arrivals() noexcept {
+    worker* w = arrivals_.exchange(nullptr, std::memory_order_acquire);
+    while (w) arrived(*std::exchange(w, w->next_spare));
+}
+
+void server::take() noexcept {
+    if (armed_) take_consumed();
+    if (umcg_has_news(kernel)) take_lists();
+    if (arrivals_.load(std::memory_order_relaxed)) take_arrivals();
     if (timers.earliest() != timer_heap::never) timers.fire(now_ns());
     if (inbox_.load(std::memory_order_relaxed)) take_inbox();
-    if (io) io->step(!depth());
+    if (io && io->has_work()) io->step(!depth());
 }
 
 // ---- what is next ----
@@ -101,15 +106,13 @@ void server::enqueue(task_body& t, enqueue_reason reason) noexcept {
     }
     // from here on it belongs to whoever takes it
     owner.policy.enqueue(index, t, reason);
-    call_thieves(reason);
+    if (owner.servers.size() > 1) call_thieves(reason);
 }
 
-void server::charge(task_body& t, uint64_t now) noexcept {
-    t.ran_ns = 0;
-    if (!t.picked_at) return;
+uint64_t server::stop_clock(task_body& t, uint64_t now) noexcept {
     if (!now) now = now_ns();
-    if (now > t.picked_at) t.ran_ns = now - t.picked_at;
-    t.picked_at = 0;
+    const uint64_t since = std::exchange(t.picked_at, 0);
+    return now > since ? now - since : 0;
 }
 
 // It has ended.
@@ -134,9 +137,8 @@ void server::tell_back(task_body& t) noexcept {
     owner.policy.dequeue(index, t);
 }
 
-void server::use_slice(uint64_t ns) noexcept {
-    if (owner.opts.slice.count() && ns && ns != slice_.load(std::memory_order_relaxed))
-        slice_.store(ns, std::memory_order_relaxed);
+void server::change_slice(uint64_t ns) noexcept {
+    if (owner.opts.slice.count()) slice_.store(ns, std::memory_order_relaxed);
 }
 
 task_body* server::next(bool carry, bool may_steal) noexcept {
@@ -164,9 +166,7 @@ task_body* server::next(bool carry, bool may_steal) noexcept {
 // ---- before user code goes on ----
 
 // Always read-modify-write: enqueuers take the flag away.
-void server::set_quiet(bool quiet) noexcept {
-    const uint32_t now = __atomic_load_n(&kernel->user_flags, __ATOMIC_RELAXED);
-    if (!(now & UMCG_UF_QUIET) == !quiet) return;
+void server::change_quiet(bool quiet) noexcept {
     if (quiet)
         __atomic_fetch_or(&kernel->user_flags, UMCG_UF_QUIET, __ATOMIC_SEQ_CST);
     else
@@ -175,8 +175,11 @@ void server::set_quiet(bool quiet) noexcept {
 
 void server::settle(bool may_arm) noexcept {
     // nobody else comes by to submit what is pending
-    if (io && !depth()) io->step(true);
     size_t queued = depth();
+    if (!queued && io && io->has_work()) {
+        io->step(true);
+        queued = depth();
+    }
     if (!queued && !hungry_.load(std::memory_order_relaxed) && owner.policy.steals() &&
         owner.servers.size() > 1) {
         set_hungry(true);

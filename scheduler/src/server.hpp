@@ -97,21 +97,41 @@ class server {
     void run() noexcept;
 
   private:
-    size_t depth() noexcept;
+    size_t depth() const noexcept;
     // How long it has run until `now` (0: it is asked for), if somebody wants to know; else 0.
-    void charge(task_body& t, uint64_t now) noexcept;
+    void charge(task_body& t, uint64_t now) noexcept {
+        t.ran_ns = 0;
+        if (__builtin_expect(t.picked_at, 0)) t.ran_ns = stop_clock(t, now);
+    }
+    static uint64_t stop_clock(task_body& t, uint64_t now) noexcept;
     void tell_back(task_body& t) noexcept;
     // For how long who runs next may run: the policy's word, where tasks are preempted at all.
-    void use_slice(uint64_t ns) noexcept;
+    void use_slice(uint64_t ns) noexcept {
+        if (ns && ns != slice_.load(std::memory_order_relaxed)) change_slice(ns);
+    }
+    void change_slice(uint64_t ns) noexcept;
     void arrived(worker& w) noexcept;
     void take_inbox() noexcept;
-    void set_quiet(bool quiet) noexcept;
+    void take_consumed() noexcept;
+    void take_lists() noexcept;
+    void take_arrivals() noexcept;
+    void set_quiet(bool quiet) noexcept {
+        const uint32_t now = __atomic_load_n(&kernel->user_flags, __ATOMIC_RELAXED);
+        if (!(now & UMCG_UF_QUIET) != !quiet) change_quiet(quiet);
+    }
+    void change_quiet(bool quiet) noexcept;
     // steal.cpp
     task_body* steal() noexcept;
-    void set_hungry(bool hungry) noexcept;
+    void set_hungry(bool hungry) noexcept {
+        if (hungry_.load(std::memory_order_relaxed) != hungry) change_hungry(hungry);
+    }
+    void change_hungry(bool hungry) noexcept;
     void call_thieves(enqueue_reason reason) noexcept;
     // spares.cpp
-    void arm() noexcept;
+    void arm() noexcept {
+        if (!armed_ && spares_) arm_spare();
+    }
+    void arm_spare() noexcept;
     worker* pop_spare() noexcept;
     void ask_for_worker() noexcept;
     void write_off_refused() noexcept;

@@ -26,8 +26,7 @@ worker* server::pop_spare() noexcept {
     return w;
 }
 
-void server::arm() noexcept {
-    if (armed_ || !spares_) return;
+void server::arm_spare() noexcept {
     if (replace_next(kernel, 0, tid_of(*spares_))) armed_ = pop_spare();
 }
 

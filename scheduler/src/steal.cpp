@@ -20,7 +20,7 @@ task_body* server::steal() noexcept {
 // A task more in our queue than can run at once: who is hungry shall steal. What was woken alone is
 // left where it is, it will run when its waker waits.
 void server::call_thieves(enqueue_reason reason) noexcept {
-    if (!owner.policy.steals() || owner.servers.size() == 1) return;
+    if (!owner.policy.steals()) return;
     if (reason != UMCG_ENQUEUE_SPAWN && depth() < 2) return;
     // R3
     if (!owner.n_hungry.load(std::memory_order_seq_cst)) return;
@@ -38,8 +38,7 @@ void server::call_thieves(enqueue_reason reason) noexcept {
     }
 }
 
-void server::set_hungry(bool hungry) noexcept {
-    if (hungry_.load(std::memory_order_relaxed) == hungry) return;
+void server::change_hungry(bool hungry) noexcept {
     if (hungry) {
         // counted first: whoever takes it away takes it off the count
         owner.n_hungry.fetch_add(1, std::memory_order_seq_cst);
