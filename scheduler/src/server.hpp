@@ -14,6 +14,7 @@
 #include <umcg/runtime.hpp>
 
 #include "ring.hpp"
+#include "state_memory.hpp"
 #include "timer.hpp"
 #include "worker.hpp"
 
@@ -56,6 +57,7 @@ class server {
     }
 
     std::unique_ptr<ring> io;    // nullptr: operations are plain calls
+    state_cache states;
     unsigned workers = 0;        // alive or being made
     unsigned pending = 0;        // of these, not seen yet
     unsigned with_thread_task = 0;

@@ -21,6 +21,7 @@
 #include <atomic>
 #include <exception>
 #include <memory>
+#include <new>
 #include <optional>
 #include <string>
 #include <type_traits>
@@ -82,6 +83,11 @@ class task_state {
     virtual ~task_state() = default;
     task_state(const task_state&) = delete;
     task_state& operator=(const task_state&) = delete;
+    // src/state_memory.cpp
+    static void* operator new(size_t size);
+    static void* operator new(size_t size, std::align_val_t align);
+    static void operator delete(void* block, size_t size) noexcept;
+    static void operator delete(void* block, size_t size, std::align_val_t align) noexcept;
 
     virtual void run() noexcept = 0;
     // It has ended: whoever joins goes on. Then the task's own reference is dropped.
