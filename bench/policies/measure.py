@@ -20,7 +20,7 @@ TWO_LEVEL = ("two_level:slice=100us", "two_level:slice=20us")
 SIMULATED = ("fifo", "work_stealing") + TWO_LEVEL
 SIMULATED_LOADS = (30, 50, 60, 70, 80, 90)
 SIMULATED_SECONDS = 5
-SERVED = {"cpu": SIMULATED + ("two_level:slice=20us,long_slice=100us", "two_level:slice=20us,long_slice=20us"),
+SERVED = {"cpu": SIMULATED + ("two_level:slice=20us,long_slice=100us", "two_level:slice=100us,least=400us,long_slice=400us"),
           "scan": ("fifo", "work_stealing", "two_level:slice=20us")}
 LOADS, QUICK_LOADS = (30, 50, 70, 90), (50, 70)
 PERCENTILES = (50, 99, 99.9)

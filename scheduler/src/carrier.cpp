@@ -207,7 +207,7 @@ void make_runnable(task_body& t, enqueue_reason reason) noexcept {
         s.enqueue(t, reason);
         if (w) s.settle();
     } else {
-        s.push_remote(t, reason);
+        s.push_remote(t, reason, here ? here->index : no_server);
     }
     if (w) leave_section(w);
 }

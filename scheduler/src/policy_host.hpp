@@ -111,11 +111,14 @@ class policy_host {
     // 0 or a negative errno value: the policy does not take it.
     int attach(unsigned here, policy_entry& t) noexcept;
     void detach(unsigned here, policy_entry& t) noexcept;
+    // Is what was picked ran_ns ago on server `s` to make room for `t`, which is on its way there?
+    bool preempts(unsigned here, unsigned s, policy_entry& t, uint64_t ran_ns) noexcept;
 
     // ---- from anywhere, no lock ----
     bool steals() const noexcept { return steals_.load(std::memory_order_relaxed); }
     bool wants_time() const noexcept { return wants_time_.load(std::memory_order_relaxed); }
     bool wants_faults() const noexcept { return wants_faults_.load(std::memory_order_relaxed); }
+    bool wants_preempts() const noexcept { return preempts_.load(std::memory_order_relaxed); }
     // Is attach() to be called before a task is queued?
     bool asks_before_spawn() const noexcept { return attaches_.load(std::memory_order_relaxed); }
     uint64_t swaps() const noexcept { return swaps_.load(std::memory_order_relaxed); }
@@ -162,6 +165,11 @@ class policy_host {
     policy_entry* pick_directly(unsigned s, uint64_t& slice_ns) noexcept {
         return static_cast<policy_entry*>(
             with_compiled_in([&](auto& p) { return p.pick(*p_, s, slice_ns); }));
+    }
+    unsigned select_directly(unsigned here, policy_entry& t, enqueue_reason reason) noexcept {
+        // it writes the task's data: that is not another policy's from now on
+        if (t.epoch != epoch_.load(std::memory_order_relaxed)) take_over(t);
+        return with_compiled_in([&](auto& p) { return p.select(*p_, t, here, reason); });
     }
     // The first time that this policy sees the task.
     void take_over(policy_entry& t) noexcept {
@@ -220,7 +228,7 @@ class policy_host {
     std::unique_ptr<policy_instance> now_;
     std::atomic<uint32_t> epoch_{0};  // of now_
     std::atomic<bool> steals_{false}, wants_time_{false}, wants_faults_{false}, wants_blocks_{false},
-        attaches_{false};
+        attaches_{false}, preempts_{false};
 
     std::unique_ptr<policy_instance> fallback_;  // fifo, made when there was time to
     std::vector<std::unique_ptr<policy_instance>> ejected_;  // room for one more is made beforehand
@@ -295,8 +303,7 @@ inline policy_entry* policy_host::pick(unsigned s, uint64_t& slice_ns) noexcept 
 inline unsigned policy_host::select(unsigned here, policy_entry& t, enqueue_reason reason) noexcept {
     if (here != no_server) {
         bracket in(*this, seat(here));
-        if (__builtin_expect(compiled_in(), 1))
-            return with_compiled_in([&](auto& p) { return p.select(*p_, t, here, reason); });
+        if (__builtin_expect(compiled_in(), 1)) return select_directly(here, t, reason);
     }
     return select_slowly(here, t, reason);
 }

@@ -23,7 +23,7 @@ unsigned policy_host::select_slowly(unsigned here, policy_entry& t, enqueue_reas
     unsigned chosen;
     const auto ask = [&](policy_call& at) -> std::optional<policy_fault> {
         if (compiled_in())
-            chosen = with_compiled_in([&](auto& p) { return p.select(*p_, t, here, reason); });
+            chosen = select_directly(here, t, reason);
         else if (!now_->ops.select)
             chosen = reason != UMCG_ENQUEUE_SPAWN ? t.server
                      : here != no_server          ? here
@@ -56,6 +56,24 @@ unsigned policy_host::select_slowly(unsigned here, policy_entry& t, enqueue_reas
     });
     if (fault) eject(epoch, *fault, at);
     return chosen;
+}
+
+bool policy_host::preempts(unsigned here, unsigned s, policy_entry& t, uint64_t ran_ns) noexcept {
+    std::optional<policy_fault> fault;
+    uint64_t epoch, value = 0;
+    policy_call& at = seat(here == no_server ? n_ : here).call;
+    const auto ask = [&] {
+        epoch = epoch_.load(std::memory_order_relaxed);
+        // not of a task that was another policy's, and is not attached to this one
+        const bool known = t.epoch == epoch || (!t.epoch && !now_->ops.attach);
+        if (kind_ == kind::table && now_->ops.preempts && known)
+            fault = call(at, "preempts", t.id, erased(now_->ops.preempts), {arg(p_), s, arg(&t), ran_ns},
+                         value);
+    };
+    bracketed(here, ask);
+    if (!fault) return static_cast<int>(value);
+    eject(epoch, *fault, at);
+    return false;
 }
 
 int policy_host::attach(unsigned here, policy_entry& t) noexcept {

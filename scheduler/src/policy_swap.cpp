@@ -115,6 +115,7 @@ std::unique_ptr<policy_instance> policy_host::install(std::unique_ptr<policy_ins
     wants_faults_.store(now_->ops.flags & UMCG_POLICY_WANTS_FAULTS && now_->ops.blocked,
                         std::memory_order_relaxed);
     wants_blocks_.store(now_->ops.blocked, std::memory_order_relaxed);
+    preempts_.store(now_->ops.preempts, std::memory_order_relaxed);
     attaches_.store(now_->ops.attach || now_->ops.detach, std::memory_order_relaxed);
     return fresh;
 }

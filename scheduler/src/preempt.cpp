@@ -4,6 +4,7 @@
 // it nor timers wait for longer than two slices. Shared things only: the executor is the worker.
 // docs/runtime.md has the states and what the end of a slice can meet; R8 and R9 are the pairs
 // here.
+#include <algorithm>
 #include <cerrno>
 
 #include "core.hpp"
@@ -20,6 +21,16 @@ bool server::others_wait() const noexcept {
 // The executor, in a section: the server thread is to look within a slice.
 void server::begin_ticks() noexcept {
     if (this_server() == this || ticking_.exchange(true, std::memory_order_seq_cst)) return;
+    const int err =
+        umcg_kick(0, static_cast<pid_t>(__atomic_load_n(&kernel->tid, __ATOMIC_RELAXED)));
+    if (err && err != -ESRCH) die("umcg_kick", err);
+}
+
+// The executor, in a section: who runs now has a shorter slice than who ran when the server thread went
+// to sleep.
+void server::look_earlier() noexcept {
+    if (this_server() == this) return;
+    look_at_.store(due_, std::memory_order_relaxed);
     const int err =
         umcg_kick(0, static_cast<pid_t>(__atomic_load_n(&kernel->tid, __ATOMIC_RELAXED)));
     if (err && err != -ESRCH) die("umcg_kick", err);
@@ -55,21 +66,21 @@ void server::watch() noexcept {
         watched_tid_ = 0;
         return;
     }
-    // whoever has been switched to since is another one
-    const uint64_t switches = __atomic_load_n(&counters_.switches, __ATOMIC_RELAXED) +
-                              __atomic_load_n(&counters_.hand_overs, __ATOMIC_RELAXED);
+    // whoever has been picked since is another one
+    const uint64_t turn = turn_.load(std::memory_order_acquire);
+    const uint64_t slice = slice_.load(std::memory_order_relaxed);
+    const uint64_t since = runs_since();
     const uint64_t now = now_ns();
-    if (tid != watched_tid_ || switches != watched_switches_) {
+    uint64_t look = look_at_.load(std::memory_order_relaxed);
+    if (tid != watched_tid_ || turn != watched_turn_) {
         watched_tid_ = tid;
-        watched_switches_ = switches;
-    } else if (now < look_at_) {
-        return;
-    } else if (owner.policy.tick(index, slice_.load(std::memory_order_relaxed))) {
-        // it may have stopped by itself, or gone
-        const int err = umcg_kick(0, static_cast<pid_t>(tid));
-        if (err && err != -EAGAIN && err != -ESRCH) die("umcg_kick", err);
+        watched_turn_ = turn;
+        look = (since ? since : now) + slice;
+        look_at_.store(std::max(look, now + look_grain), std::memory_order_relaxed);
     }
-    look_at_ = now + slice_.load(std::memory_order_relaxed);
+    if (now < look) return;
+    if (owner.policy.tick(index, since ? now - since : slice)) stop(tid);
+    look_at_.store(now + slice, std::memory_order_relaxed);
 }
 
 void server::set_wake_on_runnable(bool on) noexcept {
@@ -107,9 +118,10 @@ uint64_t server::next_look() noexcept {
     // dispatched now, or it has just begun to matter
     if (!watched_tid_ || !beside) {
         if (!beside) watched_tid_ = 0;
-        look_at_ = now_ns() + slice;
+        const uint64_t since = beside ? runs_since() : 0;
+        look_at_.store((since ? since : now_ns()) + slice, std::memory_order_relaxed);
     }
-    return look_at_;
+    return look_at_.load(std::memory_order_relaxed);
 }
 
 }  // namespace umcg::detail

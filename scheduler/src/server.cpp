@@ -125,6 +125,7 @@ void server::forget(task_body& t) noexcept {
 void server::blocked(task_body& t, umcg_blocked_reason why, uint64_t since) noexcept {
     back(t);
     charge(t, since);
+    picked_at_.store(0, std::memory_order_relaxed);
     t.away = owner.policy.blocked(index, t, why) && why >= UMCG_BLOCKED_SYSCALL;
 }
 
@@ -159,7 +160,11 @@ task_body* server::next(bool carry, bool may_steal) noexcept {
     }
     t->picked = true;
     if (carry) use_slice(slice);
-    if (owner.policy.wants_time()) t->picked_at = now_ns();
+    turn_.store(turn_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    const uint64_t now = owner.policy.wants_time() ? now_ns() : 0;
+    if (now) t->picked_at = now;
+    picked_at_.store(now, std::memory_order_release);
+    due_ = now ? now + slice_.load(std::memory_order_relaxed) + look_grain : timer_heap::never;
     return t;
 }
 

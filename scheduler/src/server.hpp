@@ -78,8 +78,8 @@ class server {
     std::atomic<uint64_t> spawned{0};
     std::atomic<uint64_t> ended{0};
 
-    // Queue a task here, from anywhere.
-    void push_remote(task_body& t, enqueue_reason reason) noexcept;
+    // Queue a task here, from anywhere; `from` is the server whose executor does it, or no_server.
+    void push_remote(task_body& t, enqueue_reason reason, unsigned from) noexcept;
     // It may have something to do that it did not know of. `queued`: nobody else can do it, so it is
     // to be done within two slices even if a worker runs there.
     void notify(bool queued = true) noexcept;
@@ -114,6 +114,10 @@ class server {
     void change_slice(uint64_t ns) noexcept;
     void arrived(worker& w) noexcept;
     void take_inbox() noexcept;
+    static void stop(uint32_t tid) noexcept;
+    uint64_t runs_since() const noexcept;
+    bool looks_in_time() const noexcept;
+    uint32_t makes_room_for(task_body& t, unsigned from) noexcept;
     void take_consumed() noexcept;
     void take_lists() noexcept;
     void take_arrivals() noexcept;
@@ -153,10 +157,14 @@ class server {
     void wait() noexcept;
     // preempt.cpp
     void look_soon() noexcept {
-        if (slice_.load(std::memory_order_relaxed) && !ticking_.load(std::memory_order_seq_cst))
+        if (!slice_.load(std::memory_order_relaxed)) return;
+        if (!ticking_.load(std::memory_order_seq_cst))
             begin_ticks();
+        else if (__builtin_expect(due_ < look_at_.load(std::memory_order_relaxed), 0))
+            look_earlier();
     }
     void begin_ticks() noexcept;
+    void look_earlier() noexcept;
     bool others_wait() const noexcept;
     void pass_on_lists() noexcept;
     void watch() noexcept;
@@ -176,6 +184,10 @@ class server {
     // Times that the queue has run empty since a worker was seen blocked, up to calm_enough.
     static constexpr unsigned calm_enough = 64;
     unsigned calm_ = 0;
+    // The server thread does not look at short tasks one by one: so late may it see the end of a slice.
+    static constexpr uint64_t look_grain = 50'000;
+    // When the slice of who was picked last is over, and look_grain has passed; `never`: nobody keeps the time.
+    uint64_t due_ = timer_heap::never;
     std::vector<unsigned> victims_;  // whom to steal from, the nearest first
     stats counters_ = {};
 
@@ -183,7 +195,14 @@ class server {
     std::atomic<worker*> arrivals_{nullptr};  // R9: through next_spare
     std::atomic<bool> hungry_{false};
     std::atomic<bool> ticking_{false};     // R8
+    // When the server thread looks next, if it ticks. Written by it, and by an executor that has it look
+    // earlier. Who misses a change is looked at when another one's slice would be over.
+    std::atomic<uint64_t> look_at_{0};
     std::atomic<uint64_t> slice_;          // ns of the running task; 0: no preemption
+    // For who looks on: how often somebody was picked; then when that was, for policies that want the
+    // time. 0: not known.
+    std::atomic<uint64_t> turn_{0}, picked_at_{0};
+    std::atomic<uint64_t> stopped_turn_{UINT64_MAX};  // for whom room was asked for last
     std::atomic<uint64_t> wait_until_{0};  // R4
     friend class core;
     std::atomic<unsigned> wanted_{0};      // workers that the nursery is to make
@@ -195,8 +214,7 @@ class server {
     // and when its wait ends for that; the executor looks whether it does. `never` is stored by the executor.
     std::atomic<uint64_t> review_wake_{timer_heap::never};
     uint32_t watched_tid_ = 0;  // who ran at the last look; 0: nobody who mattered
-    uint64_t watched_switches_ = 0;
-    uint64_t look_at_ = 0;      // when his slice is over
+    uint64_t watched_turn_ = 0;
 };
 
 }  // namespace umcg::detail

@@ -29,6 +29,10 @@ struct audit {
     std::atomic<uint32_t> weight[3] = {};
     std::atomic<uint64_t> deadline_ns[3] = {};
 
+    // Who runs makes room for who comes; how often that was asked, and what it had run then.
+    std::atomic<bool> makes_room{false};
+    std::atomic<uint64_t> asked_for_room{0}, ran_ns{0};
+
     // A sin is committed from when this is set.
     std::atomic<bool> sins{true};
 

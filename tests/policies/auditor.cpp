@@ -133,10 +133,12 @@ void enqueue(umcg_policy* p, uint32_t s, umcg_policy_task* t, umcg_enqueue_reaso
     d.flags = t->flags;
     server& q = queue(p, s);
     umcg_policy_lock(p, &q.lock);
-    d.next = nullptr;
-    d.prev = q.tail;
-    (q.tail ? data(q.tail).next : q.head) = t;
-    q.tail = t;
+    // whom room was made for goes before who has made it
+    const bool first = audit::of(p)->makes_room && reason <= UMCG_ENQUEUE_WAKE;
+    d.next = first ? q.head : nullptr;
+    d.prev = first ? nullptr : q.tail;
+    (d.prev ? data(d.prev).next : q.head) = t;
+    (d.next ? data(d.next).prev : q.tail) = t;
     __atomic_store_n(&q.n, q.n + 1, __ATOMIC_SEQ_CST);
     umcg_policy_unlock(p, &q.lock);
 }
@@ -200,6 +202,15 @@ void attr_changed(umcg_policy* p, umcg_policy_task* t) {
     if (data(t).where != at::running) wrong(p, "attr_changed", "it does not run", t);
     look(p, t, 2);
 }
+int preempts(umcg_policy* p, uint32_t s, const umcg_policy_task* t, uint64_t ran_ns) {
+    audit& a = *audit::of(p);
+    const at where = data(const_cast<umcg_policy_task*>(t)).where;
+    if (s >= p->n_servers) wrong(p, "preempts", "there is no such server", t);
+    if (where != at::attached && where != at::waiting) wrong(p, "preempts", "it is not on its way", t);
+    a.ran_ns = ran_ns;
+    a.asked_for_room++;
+    return a.makes_room;
+}
 size_t dump(umcg_policy* p, char* text, size_t size) {
     audit::of(p)->dumped++;
     snprintf(text, size, "%llu queued on the first",
@@ -234,6 +245,7 @@ constexpr umcg_policy_ops make() {
     ops.blocked = blocked;
     ops.attr_changed = attr_changed;
     ops.dump = dump;
+    ops.preempts = preempts;
     return ops;
 }
 constexpr umcg_policy_ops table = make();

@@ -50,6 +50,10 @@ class by_hand {
         umcg_policy_task* t = ops().pick(p(), s, &slice);
         return t ? t->id : 0;
     }
+    // Is who was picked last to stop for this one?
+    bool preempts(umcg_policy_task& t, uint64_t ran, unsigned s = 0) {
+        return ops().preempts(p(), s, &t, ran);
+    }
     uint64_t steal(unsigned thief, unsigned victim) {
         umcg_policy_task* t = ops().steal(p(), thief, victim);
         return t ? t->id : 0;

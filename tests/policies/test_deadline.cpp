@@ -50,6 +50,14 @@ TEST(Deadline, AnEarlierOneStopsWhoRuns) {
     EXPECT_EQ(p.kicks, std::vector<unsigned>{0});
 }
 
+TEST(Deadline, AnEarlierOneOnItsWayStopsWhoRuns) {
+    by_hand p("deadline");
+    p.enqueue(0, due(p, 20), UMCG_ENQUEUE_SPAWN);
+    EXPECT_EQ(p.pick(), 1U);
+    for (unsigned later : {20, 30, 0}) EXPECT_FALSE(p.preempts(due(p, later), 0)) << later;
+    EXPECT_TRUE(p.preempts(due(p, 19), 0));
+}
+
 TEST(Deadline, WhereNobodyRunsNobodyIsStopped) {
     by_hand p("deadline");
     umcg_policy_task& t = due(p, 20);

@@ -25,12 +25,15 @@ TEST(TwoLevel, ShortOnesFirst) {
     for (uint64_t id : {2, 3, 1, 0}) EXPECT_EQ(p.pick(), id);
 }
 
-// Stopped before its slice was over, as by a kick or a coarse clock: it is long all the same.
-TEST(TwoLevel, WhoWasStoppedIsLong) {
+// Stopped before its slice was over, by a kick that was meant for another one: that makes it not long.
+TEST(TwoLevel, WhoWasStoppedEarlyIsShort) {
     by_hand p("two_level");
     umcg_policy_task& t = p.make();
     p.enqueue(0, t, UMCG_ENQUEUE_PREEMPTED, 1 * us);
-    p.enqueue(0, p.make(), UMCG_ENQUEUE_SPAWN);
+    demote(p, p.make());
+    EXPECT_EQ(p.pick(), t.id);
+    EXPECT_EQ(p.slice, 19 * us);
+    p.enqueue(0, t, UMCG_ENQUEUE_PREEMPTED, 19 * us);
     for (uint64_t id : {2, 1}) EXPECT_EQ(p.pick(), id);
     EXPECT_EQ(p.slice, 1000 * us);  // long_slice
 }
@@ -96,11 +99,45 @@ TEST(TwoLevel, AShortOneStopsALongOneOnce) {
     EXPECT_EQ(p.pick(1), big.id);
     p.enqueue(0, p.make(), UMCG_ENQUEUE_SPAWN);
     EXPECT_TRUE(p.kicks.empty());
-    demote(p, p.make(), 1);  // a long one does not
+    p.enqueue(1, p.make(), UMCG_ENQUEUE_UNBLOCKED, 20 * us);  // a long one does not
     EXPECT_TRUE(p.kicks.empty());
     p.enqueue(1, p.make(), UMCG_ENQUEUE_SPAWN);
     p.enqueue(1, p.make(), UMCG_ENQUEUE_SPAWN);
     EXPECT_EQ(p.kicks, std::vector<unsigned>{1});
+}
+
+// Somebody elsewhere has made a short one runnable.
+TEST(TwoLevel, AShortOneOnItsWayStopsWhoHasUsedUpItsSlice) {
+    by_hand p("two_level:every=1");
+    umcg_policy_task &big = p.make(), &comes = p.make();
+    p.enqueue(0, big, UMCG_ENQUEUE_SPAWN);
+    EXPECT_EQ(p.pick(), big.id);
+    EXPECT_FALSE(p.preempts(comes, 19 * us));
+    EXPECT_TRUE(p.preempts(comes, 20 * us));
+    p.enqueue(0, big, UMCG_ENQUEUE_YIELD, 15 * us);
+    EXPECT_EQ(p.pick(), big.id);
+    EXPECT_FALSE(p.preempts(comes, 4 * us)) << "15 us were used before";
+    EXPECT_TRUE(p.preempts(comes, 5 * us));
+    demote(p, big);
+    EXPECT_EQ(p.pick(), big.id);
+    EXPECT_TRUE(p.preempts(comes, 0));
+    // in its turn it has as long as a short one
+    demote(p, big);
+    p.enqueue(0, p.make(), UMCG_ENQUEUE_SPAWN);
+    p.enqueue(0, p.make(), UMCG_ENQUEUE_SPAWN);
+    EXPECT_EQ(p.pick(), 3U);
+    EXPECT_EQ(p.pick(), big.id);
+    EXPECT_FALSE(p.preempts(comes, 19 * us));
+    EXPECT_TRUE(p.preempts(comes, 20 * us));
+}
+
+TEST(TwoLevel, ALongOneRunsForItsLeast) {
+    by_hand p("two_level:least=50us");
+    umcg_policy_task &big = p.make(), &comes = p.make();
+    demote(p, big);
+    EXPECT_EQ(p.pick(), big.id);
+    EXPECT_FALSE(p.preempts(comes, 49 * us));
+    EXPECT_TRUE(p.preempts(comes, 50 * us));
 }
 
 TEST(TwoLevel, NewOnesStayWithWhoSpawnsThem) {

@@ -40,7 +40,7 @@ extern "C" {
 #endif
 
 #define UMCG_POLICY_MAJOR 1 /* differs: not compatible, refused */
-#define UMCG_POLICY_MINOR 0 /* greater: has more fields at the end */
+#define UMCG_POLICY_MINOR 1 /* greater: has more fields at the end */
 
 #define UMCG_POLICY_TASK_ROOM 128u /* the most that task_size may be */
 #define UMCG_POLICY_NO_SERVER 0xffffffffu
@@ -235,6 +235,19 @@ struct umcg_policy_ops {
 	 */
 	size_t (*dump)(struct umcg_policy *p, char *text, size_t size);
 	/* here ends version 1.0 */
+
+	/*
+	 * `task` has become runnable and is on its way to `server`, whose executor has not been told
+	 * yet: it is in the middle of a task, picked ran_ns ago (waits that no op was told of
+	 * included; 0: not known, or no UMCG_POLICY_WANTS_TIME). Not 0: stop that one, so that `task`
+	 * is queued now, and not at the end of a slice. Asked after select(), for the same two reasons,
+	 * and not of tasks that can go on in one thread only; a request like kick(). From any thread,
+	 * *beside* the executor; several at once: atomics only, and of `task` what the runtime writes.
+	 * NULL: nobody is stopped for one that comes.
+	 */
+	int (*preempts)(struct umcg_policy *p, uint32_t server, const struct umcg_policy_task *task,
+			uint64_t ran_ns);
+	/* here ends version 1.1 */
 };
 
 #define UMCG_POLICY_OPS_SIZE_1_0 \

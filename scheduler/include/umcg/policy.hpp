@@ -170,6 +170,9 @@ class policy_adapter {
                          (*p, s, *t, b))
     UMCG_POLICY_OPTIONAL(attr_changed, (umcg_policy * p, umcg_policy_task* t), (*p, *t))
     UMCG_POLICY_OPTIONAL(dump, (umcg_policy * p, char* text, size_t n), (*p, text, n))
+    UMCG_POLICY_OPTIONAL(preempts,
+                         (umcg_policy * p, uint32_t s, const umcg_policy_task* t, uint64_t n),
+                         (*p, s, *t, n))
 #undef UMCG_POLICY_OPTIONAL
 
     static constexpr uint32_t flags() noexcept {
@@ -207,6 +210,7 @@ class policy_adapter {
         .blocked = find_blocked(),
         .attr_changed = find_attr_changed(),
         .dump = find_dump(),
+        .preempts = find_preempts(),
     };
 };
 

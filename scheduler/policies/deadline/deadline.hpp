@@ -29,6 +29,7 @@ class deadline {
         policy_heap<task> queue;
         uint64_t queued = 0;                   // so far
         std::atomic<uint64_t> running{~0ULL};  // the deadline of who was picked last
+        std::atomic<uint64_t> picked{0};       // the same, also after it was told that it waits
         std::atomic<uint64_t> admitted{0};     // tasks with a deadline that have not ended
     };
 
@@ -80,13 +81,16 @@ class deadline {
         if (const uint32_t s = task_data<deadline>(t).server) return s - 1;
         return turn_.fetch_add(1, std::memory_order_relaxed) % p.n_servers;
     }
-    void enqueue(umcg_policy& p, unsigned s, umcg_policy_task& t, umcg_enqueue_reason) noexcept {
+    void enqueue(umcg_policy& p, unsigned s, umcg_policy_task& t, umcg_enqueue_reason reason) noexcept {
         server& q = server_data<deadline>(p, s);
         task& d = task_data<deadline>(t);
         d.key = key_of(t);
         d.order = ++q.queued;
         d.queued = true;
         q.queue.insert(d);
+        // it has run: nobody does now
+        if (reason == UMCG_ENQUEUE_PREEMPTED || reason == UMCG_ENQUEUE_YIELD)
+            q.running.store(0, std::memory_order_relaxed);
         // who runs is to make room for an earlier one
         if (d.key < q.running.load(std::memory_order_relaxed)) p.host->kick(&p, s);
     }
@@ -94,7 +98,7 @@ class deadline {
         server& q = server_data<deadline>(p, s);
         q.queue.erase(task_data<deadline>(t));
         task_data<deadline>(t).queued = false;
-        q.running.store(task_data<deadline>(t).key, std::memory_order_relaxed);
+        runs(q, task_data<deadline>(t).key);
     }
     umcg_policy_task* pick(umcg_policy& p, unsigned s, uint64_t&) noexcept {
         server& q = server_data<deadline>(p, s);
@@ -102,12 +106,17 @@ class deadline {
         if (!t) return nullptr;
         q.queue.erase(*t);
         t->queued = false;
-        q.running.store(t->key, std::memory_order_relaxed);
+        runs(q, t->key);
         return task_of(t);
     }
     void blocked(umcg_policy& p, unsigned s, umcg_policy_task&, umcg_blocked_reason) noexcept {
         // nobody to be kicked
         server_data<deadline>(p, s).running.store(0, std::memory_order_relaxed);
+    }
+
+    int preempts(umcg_policy& p, unsigned s, const umcg_policy_task& t, uint64_t) noexcept {
+        // somebody runs, or it would not be asked
+        return key_of(t) < server_data<deadline>(p, s).picked.load(std::memory_order_relaxed);
     }
 
     // Another deadline: its turn is by that, and if it runs it makes room for who is due before it now.
@@ -117,7 +126,7 @@ class deadline {
         task& d = task_data<deadline>(t);
         if (!d.queued) {
             d.key = key_of(t);
-            q.running.store(d.key, std::memory_order_relaxed);
+            runs(q, d.key);
             if (q.queue.front() && q.queue.front()->key < d.key) p.host->kick(&p, t.server);
             return;
         }
@@ -128,6 +137,10 @@ class deadline {
     }
 
   private:
+    static void runs(server& q, uint64_t key) noexcept {
+        q.running.store(key, std::memory_order_relaxed);
+        q.picked.store(key, std::memory_order_relaxed);
+    }
     static uint64_t key_of(const umcg_policy_task& t) noexcept {
         return t.deadline_ns ? t.deadline_ns : ~0ULL;
     }

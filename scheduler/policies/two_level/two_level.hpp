@@ -18,7 +18,7 @@ class two_level {
   public:
     static constexpr const char* name = "two_level";
     static constexpr const char* description =
-        "short tasks first, long ones behind after a slice (slice=TIME, long_slice=TIME, every=N)";
+        "short tasks first, long ones behind after a slice (slice=TIME, long_slice=TIME, least=TIME, every=N)";
     static constexpr uint32_t flags = UMCG_POLICY_WANTS_TIME;
     struct task {
         policy_link<task> link;
@@ -31,6 +31,8 @@ class two_level {
         uint64_t passed = 0;               // the owner's: short ones that went before a long one
         bool runs_long = false;            // the owner's: out of turn, it makes room for a short one
         std::atomic<size_t> depth{0};      // written under the lock
+        // ns from its pick, after which who runs makes room for a short one
+        std::atomic<uint64_t> room_after{UINT64_MAX};
     };
 
     int init(umcg_policy& p) noexcept {
@@ -39,11 +41,14 @@ class two_level {
                 uint64_t& at = key == "slice" ? slice_ : long_slice_;
                 if (!parse_time(value, at) || at < 20'000)
                     return bad_option(p, value, "a slice is a time like 100us, at least 20us");
+            } else if (key == "least") {
+                if (!parse_time(value, least_))
+                    return bad_option(p, value, "a time like 50us: how long a long one runs before it makes room");
             } else if (key == "every") {
                 if (!parse_number(value, every_) || !every_)
                     return bad_option(p, value, "after how many short ones a long one goes, at least 1");
             } else {
-                return bad_option(p, key, "there is no such one; there are slice, long_slice and every");
+                return bad_option(p, key, "there is no such one; there are slice, long_slice, least and every");
             }
             return 0;
         });
@@ -58,13 +63,12 @@ class two_level {
     void enqueue(umcg_policy& p, unsigned s, umcg_policy_task& t, umcg_enqueue_reason reason) noexcept {
         server& q = server_data<two_level>(p, s);
         task& d = task_data<two_level>(t);
+        // it has run: nobody does now
+        if (reason == UMCG_ENQUEUE_PREEMPTED || reason == UMCG_ENQUEUE_YIELD) q.runs_long = false;
         switch (reason) {
         case UMCG_ENQUEUE_SPAWN:
         case UMCG_ENQUEUE_WAKE:
             d.used = 0;  // a new request
-            break;
-        case UMCG_ENQUEUE_PREEMPTED:
-            d.used = d.used + t.ran_ns > slice_ ? d.used + t.ran_ns : slice_;
             break;
         default:
             d.used += t.ran_ns;
@@ -80,18 +84,22 @@ class two_level {
             p.host->kick(&p, s);
         }
     }
-    void blocked(umcg_policy&, unsigned, umcg_policy_task& t, umcg_blocked_reason) noexcept {
+    void blocked(umcg_policy& p, unsigned s, umcg_policy_task& t, umcg_blocked_reason) noexcept {
         task_data<two_level>(t).used += t.ran_ns;
+        server_data<two_level>(p, s).runs_long = false;
     }
     void dequeue(umcg_policy& p, unsigned s, umcg_policy_task& t) noexcept {
         server& q = server_data<two_level>(p, s);
+        task& d = task_data<two_level>(t);
         q.lock.lock();
-        take(q, task_data<two_level>(t));
+        take(q, d);
         q.lock.unlock();
+        runs(q, d.is_long ? least_ : slice_ - d.used);
     }
     umcg_policy_task* pick(umcg_policy& p, unsigned s, uint64_t& slice) noexcept {
         server& q = server_data<two_level>(p, s);
         q.runs_long = false;
+        runs(q, slice_);  // or one that is stolen
         // only the owner adds: what it does not see now was stolen
         if (!q.depth.load(std::memory_order_relaxed)) return nullptr;
         q.lock.lock();
@@ -112,7 +120,12 @@ class two_level {
         if (!t) return nullptr;
         q.runs_long = t->is_long && !in_turn;
         slice = !t->is_long ? slice_ - t->used : in_turn ? slice_ : long_slice_;
+        runs(q, q.runs_long ? least_ : slice);
         return task_of(t);
+    }
+    // Who comes is short: it has waited, or is new.
+    int preempts(umcg_policy& p, unsigned s, const umcg_policy_task&, uint64_t ran_ns) noexcept {
+        return ran_ns >= server_data<two_level>(p, s).room_after.load(std::memory_order_relaxed);
     }
     umcg_policy_task* steal(umcg_policy& p, unsigned, unsigned victim) noexcept {
         server& q = server_data<two_level>(p, victim);
@@ -130,6 +143,9 @@ class two_level {
     // How many tasks of a queue that are not movable a thief looks over.
     static constexpr int max_look = 16;
 
+    static void runs(server& q, uint64_t room_after) noexcept {
+        q.room_after.store(room_after, std::memory_order_relaxed);
+    }
     static task* movable(policy_queue<task>& queue) noexcept {
         task* t = queue.front();
         for (int i = 0; t && !(task_of(t)->flags & UMCG_POLICY_TASK_MOVABLE); i++)
@@ -143,6 +159,7 @@ class two_level {
 
     uint64_t slice_ = 20'000;
     uint64_t long_slice_ = 1'000'000;
+    uint64_t least_ = 0;  // that a long one runs, whoever comes
     uint64_t every_ = 64;
     std::atomic<unsigned> turn_{0};
 };
