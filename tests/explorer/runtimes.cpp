@@ -72,7 +72,24 @@ void blocks() { end_blocks(0ns); }
 // it would be found at the slice's end is no excuse: the slice has none here.
 void returns() {
     clock_stands();
-    end_blocks(1s);
+    umcg::runtime rt(options(1, 1s));
+    event first, third;
+    auto a = rt.spawn(
+        [&] {
+            first.wait();
+            third.set();
+        },
+        {.kind = some_kind()});
+    // it blocks with nobody queued, as far as it knows, when the other one is back
+    auto c = rt.spawn(
+        [&] {
+            umcg::yield();
+            first.set();
+            third.wait();
+        },
+        {.kind = some_kind()});
+    a.join();
+    c.join();
 }
 
 // R5: the same where that a worker sleeps is found out late, and one that has woken runs on.
