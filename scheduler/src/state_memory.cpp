@@ -56,21 +56,15 @@ state_cache::~state_cache() {
 void* task_state::operator new(size_t size) {
     const size_t c = class_of(size);
     if (c >= state_classes) return ::operator new(size);
-    void* block;
-    {
-        worker* w = enter_section();
-        stack_list& from = w ? w->home->states.lists[c] : shared[c].free;
-        if (!w || !from.head) {
-            shared[c].lock.lock();
-            if (w) move(shared[c].free, from, some);
-            else block = from.pop();
-            shared[c].lock.unlock();
-        }
-        if (w) {
-            block = from.pop();
-            leave_section(w);
-        }
+    worker* w = enter_section();
+    stack_list* mine = w ? &w->home->states.lists[c] : nullptr;
+    void* block = mine ? mine->pop() : nullptr;
+    if (!block) {
+        guard g(shared[c].lock);
+        block = shared[c].free.pop();
+        if (mine) move(shared[c].free, *mine, some);
     }
+    if (w) leave_section(w);
     return block ? block : from_new_chunk(c);
 }
 
@@ -78,15 +72,18 @@ void task_state::operator delete(void* block, size_t size) noexcept {
     const size_t c = class_of(size);
     if (c >= state_classes) return ::operator delete(block, size);
     worker* w = enter_section();
-    stack_list& to = w ? w->home->states.lists[c] : shared[c].free;
-    if (w) to.push(block);
-    if (!w || to.count > most) {
-        shared[c].lock.lock();
-        if (w) move(to, shared[c].free, some);
-        else to.push(block);
-        shared[c].lock.unlock();
+    if (!w) {
+        guard g(shared[c].lock);
+        shared[c].free.push(block);
+        return;
     }
-    if (w) leave_section(w);
+    stack_list& mine = w->home->states.lists[c];
+    mine.push(block);
+    if (mine.count > most) {
+        guard g(shared[c].lock);
+        move(mine, shared[c].free, some);
+    }
+    leave_section(w);
 }
 
 void* task_state::operator new(size_t size, std::align_val_t align) { return ::operator new(size, align); }
