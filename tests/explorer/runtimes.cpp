@@ -39,24 +39,33 @@ void messages() {
 
 namespace {
 
-// What ends a block is queued from outside at any moment, on a server that is quiet.
-void end_blocks(std::chrono::nanoseconds slice) {
-    umcg::runtime rt(options(1 + random(2), slice));
-    event first, second, third;
-    auto a = rt.spawn(
+// Blocks until the other one goes first, then lets that one go on.
+umcg::task<void> follow(umcg::runtime& rt, event& first, event& third) {
+    return rt.spawn(
         [&] {
             first.wait();
             third.set();
         },
         {.kind = some_kind()});
-    auto b = rt.spawn([&] { second.wait(); });
-    auto c = rt.spawn(
+}
+
+umcg::task<void> lead(umcg::runtime& rt, event& first, event& third) {
+    return rt.spawn(
         [&] {
             umcg::yield();
             first.set();
             third.wait();
         },
         {.kind = some_kind()});
+}
+
+// What ends a block is queued from outside at any moment, on a server that is quiet.
+void end_blocks(std::chrono::nanoseconds slice) {
+    umcg::runtime rt(options(1 + random(2), slice));
+    event first, second, third;
+    auto a = follow(rt, first, third);
+    auto b = rt.spawn([&] { second.wait(); });
+    auto c = lead(rt, first, third);
     a.join();
     rt.spawn([&] { second.set(); }).join();
     b.join();
@@ -74,20 +83,9 @@ void returns() {
     clock_stands();
     umcg::runtime rt(options(1, 1s));
     event first, third;
-    auto a = rt.spawn(
-        [&] {
-            first.wait();
-            third.set();
-        },
-        {.kind = some_kind()});
-    // it blocks with nobody queued, as far as it knows, when the other one is back
-    auto c = rt.spawn(
-        [&] {
-            umcg::yield();
-            first.set();
-            third.wait();
-        },
-        {.kind = some_kind()});
+    auto a = follow(rt, first, third);
+    // blocks with nobody queued, as far as it knows, when the other one is back
+    auto c = lead(rt, first, third);
     a.join();
     c.join();
 }
