@@ -30,7 +30,7 @@ assert "conforms" in run(tool, "check", plugin("version_1_0"))
 
 for sin, says in {"lost": "lost", "doubled": "doubled", "foreign": "foreign", "crashes": "crashed",
                   "throws": "exception", "starves": "starves", "bad_server": "named server",
-                  "refuses_init": "it does not want to", "wrong_major": "version 2."}.items():
+                  "refuses_init": "it does not want to", "wrong_major": "version 2.1"}.items():
     out = run(tool, "check", plugin(sin), code=1)
     assert says in out, f"{sin}: {out}"
 

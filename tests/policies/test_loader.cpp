@@ -125,8 +125,8 @@ TEST_F(File, NoTable) {
 }
 TEST_F(File, WrongMajorNamesBoth) {
     const std::string why = refusal(plugin("wrong_major"));
-    EXPECT_NE(why.find("version 2."), std::string::npos) << why;
-    EXPECT_NE(why.find("has 1."), std::string::npos) << why;
+    EXPECT_NE(why.find("version 2.1"), std::string::npos) << why;
+    EXPECT_NE(why.find("has 1.1"), std::string::npos) << why;
 }
 TEST_F(File, ShortTable) {
     EXPECT_NE(refusal(plugin("short_table")).find("40 bytes"), std::string::npos);
