@@ -118,8 +118,7 @@ void table(umcg::runtime& rt) {
     const auto by_io = [&work](int t) { work.by_io(t); };
     const auto plainly = [&work](int t) { work.plainly(t); };
     constexpr const char* names[] = {"plain call, thread", "plain call, task", "umcg::io, one task", "umcg::io, 64 tasks"};
-    std::vector<double> ns[4], ratio[4];
-    double enters[4] = {};
+    std::vector<double> ns[4], ratio[4], enters[4];
     for (int r = 0; r < rounds; r++) {
         const cost took[] = {in_thread(Work::operations, plainly),
                              in_tasks(rt, 1, Work::operations, plainly),
@@ -129,12 +128,12 @@ void table(umcg::runtime& rt) {
             ns[w].push_back(took[w].ns);
             ratio[w].push_back(took[w].ns / took[0].ns);
             // a plain call is one by itself
-            enters[w] = w < 2 ? 1 : took[w].enters;
+            enters[w].push_back(w < 2 ? 1 : took[w].enters);
         }
     }
     for (size_t w = 0; w < 4; w++)
         printf("%s\t%s\t%.0f ns\t%.2f\t%.2f system calls\n", Work::name, names[w], median(ns[w]), median(ratio[w]),
-               enters[w]);
+               median(enters[w]));
 }
 
 }  // namespace
