@@ -17,7 +17,10 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { LOAD_REFUSED = -1 };
 
@@ -118,6 +121,16 @@ static inline void load_write(const struct load *l, const char *path)
 		fprintf(f, "%" PRId64 " %" PRId64 "\n", l->all[i].latency, l->all[i].late);
 	if (fclose(f))
 		load_fail("the result cannot be written");
+}
+
+/*
+ * The calling thread makes the load. What else the machine has to do is not to keep it from its CPU, where
+ * that may be asked for: the clock that all are measured by is this thread.
+ */
+static inline void load_generate(const struct load *l)
+{
+	load_use_cpu(l->generator_cpu);
+	setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), -20);
 }
 
 /* On the generator's thread: wait for the time of request `i`. It spins: a sleep would be late. */

@@ -13,7 +13,8 @@ namespace {
 
 int usage() {
     fputs("usage: policies-bench compiled POLICY N | table POLICY[:OPTIONS]|FILE.so N\n"
-          "       policies-bench cpu SCHEDULE RESULT | scan SCHEDULE RESULT DATA RECORDS\n"
+          "       policies-bench cpu|alone SCHEDULE RESULT | scan SCHEDULE RESULT DATA RECORDS\n"
+          "       policies-bench stops N\n"
           "       policies-bench data DATA | evict DATA | probe DATA RECORDS\n"
           "       policies-bench shares|shares-simulator POLICY[:OPTIONS] SECONDS WEIGHT/GROUP...\n",
           stderr);
@@ -38,6 +39,8 @@ int run(int argc, char** argv) {
     if (is("compiled", 4)) return call_compiled(argv[2], atol(argv[3])), 0;
     if (is("table", 4)) return call_table(argv[2], atol(argv[3])), 0;
     if (is("cpu", 4)) return serve(argv[2], argv[3], nullptr, 0), 0;
+    if (is("stops", 3) && atoi(argv[2]) > 0) return stops(atoi(argv[2])), 0;
+    if (is("alone", 4)) return serve_alone(argv[2], argv[3]), 0;
     if (is("scan", 6)) return serve(argv[2], argv[3], argv[4], atoi(argv[5])), 0;
     if (is("data", 3)) return scan_make(argv[2]), 0;
     if (is("evict", 3)) return printf("in_memory\t%.4f\n", scan_evict(argv[2])), 0;

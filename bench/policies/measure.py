@@ -9,7 +9,7 @@ import time
 
 import load
 
-PARTS = ("call", "yield", "simulator", "cpu", "scan", "shares", "deadlines")
+PARTS = ("call", "yield", "simulator", "cpu", "cpu10", "scan", "shares", "deadlines")
 DEADLINE = 600  # of one program: to see that one hangs
 SECOND = 1_000_000_000
 QUIET = 5  # per cent of the two CPUs that others may use before we wait or measure again, with --patience
@@ -20,8 +20,10 @@ TWO_LEVEL = ("two_level:slice=100us", "two_level:slice=20us")
 SIMULATED = ("fifo", "work_stealing") + TWO_LEVEL
 SIMULATED_LOADS = (30, 50, 60, 70, 80, 90)
 SIMULATED_SECONDS = 5
-SERVED = {"cpu": SIMULATED + ("two_level:slice=20us,long_slice=100us", "two_level:slice=100us,least=400us,long_slice=400us"),
+SERVED = {"cpu": SIMULATED + ("two_level:slice=100us,least=100us", "two_level:slice=100us,least=400us,long_slice=400us"),
+          "cpu10": ("fifo", "work_stealing", "two_level:slice=300us,long_slice=5ms", "two_level:slice=1ms,long_slice=5ms"),
           "scan": ("fifo", "work_stealing", "two_level:slice=20us")}
+ALONE = "alone"  # short requests, nothing else, and a thread that spins
 LOADS, QUICK_LOADS = (30, 50, 70, 90), (50, 70)
 PERCENTILES = (50, 99, 99.9)
 
@@ -171,7 +173,9 @@ class Round:
     def serve(self, schedule, who, mode, *rest):
         """[(latency, lateness)], and how much others used meanwhile."""
         environment, program = {}, self.rivals.get(who)
-        if not program:
+        if who == ALONE:
+            program, mode, rest = self.ours, "alone", ()
+        elif not program:
             program, environment = self.ours, {"UMCG_POLICY": who}
 
         def measured():
@@ -182,13 +186,16 @@ class Round:
 
         return self.quietly(measured)
 
-    def served(self, part, rest=(), service=None):
+    def served(self, part, rest=(), service=None, mode=None, times=1):
+        """`times`: how much longer than usual the requests are; there are fewer of them, in a longer run."""
+        seconds = self.args.seconds * (1 if times == 1 else 3)
         for percent in QUICK_LOADS if self.args.quick else LOADS:
-            schedule = load.bimodal(self.number * 1000 + percent, percent / 100, int(self.args.seconds * SECOND))
+            schedule = load.bimodal(self.number * 1000 + percent, percent / 100, int(seconds * SECOND),
+                                    times * load.SHORT_NS, times * load.LONG_NS)
             load.write(self.schedule, schedule)
-            for who in SERVED[part] + tuple(self.rivals):
+            for who in SERVED[part] + tuple(self.rivals) + (ALONE,):
                 self.say(f"{part}, load {percent} %, {who}")
-                result, others = self.serve(schedule, who, part, *rest)
+                result, others = self.serve(schedule, who, mode or part, *rest)
                 for klass, name in ((load.SHORT, "short"), (load.LONG, "long")):
                     slow = load.slowdowns(schedule, result, klass, service if klass == load.LONG else None)
                     for p in PERCENTILES:
@@ -199,6 +206,9 @@ class Round:
 
     def cpu(self):
         yield from self.served("cpu")
+
+    def cpu10(self):
+        yield from self.served("cpu10", mode="cpu", times=10)
 
     def evict(self):
         left = run([self.ours, "evict", self.data])["in_memory"][0]

@@ -3,7 +3,7 @@
 
 from statistics import median
 
-NAMES = {"threads": "plain threads", "go": "Go"}
+NAMES = {"threads": "plain threads", "go": "Go", "alone": "the short ones alone, a thread that spins"}
 CALL_AIMS = (("compiled", 5), ("table", 15))
 SHORT_AIM, FIFO_AIM, AIM_LOAD = 10, 100, "70"
 DISTURBED = 20  # per cent of the two CPUs that others used: then a tail is theirs
@@ -100,6 +100,7 @@ def slowdowns(values, part, title):
 def verdict(values, part):
     """The aim: two_level's p99.9 below 10 at 70 % load where fifo's is above 100."""
     fifo = figure(values, part, AIM_LOAD, "fifo", "short_p99.9")
+    alone = figure(values, part, AIM_LOAD, "alone", "short_p99.9")
     words = []
     for who in of_part(values, part, 2):
         if who.startswith("two_level"):
@@ -109,7 +110,7 @@ def verdict(values, part):
     if not words:
         return []
     return ["", f"Aim at {AIM_LOAD} % load, short p99.9 below {SHORT_AIM} where fifo is above {FIFO_AIM}: "
-            f"fifo {number(fifo)}; " + ", ".join(words) + "."]
+            f"fifo {number(fifo)}; " + ", ".join(words) + (f"; the machine by itself, a thread that spins for the short ones: {number(alone)}." if alone else ".")]
 
 
 def shares(values):
@@ -147,6 +148,8 @@ def markdown(values, comments):
         out += [""] + slowdowns(values, "simulator", "slowdown in the simulator, by load")
     if "cpu" in parts:
         out += [""] + slowdowns(values, "cpu", "slowdown on this machine, long ones compute")
+    if "cpu10" in parts:
+        out += [""] + slowdowns(values, "cpu10", "the same, all ten times as long: 100 us, 50 ms")
     if "scan" in parts:
         ms, records = (figure(values, "scan", "alone", "scan", m) for m in ("ms", "records"))
         title = f"long ones are scans of {records:.0f} records of LMDB, {ms:.1f} ms alone" if ms else "long ones are scans"

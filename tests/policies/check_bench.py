@@ -124,6 +124,9 @@ class Tables(unittest.TestCase):
         self.assertIn("fifo 500; `two_level` 5.0 (met)", text)
         worse = {**VALUES, ("cpu", "70", "two_level", "short_p99.9"): {2: 10.0}}
         self.assertIn("`two_level` 10.0 (**missed**)", table.markdown(worse, []))
+        self.assertNotIn("by itself", text)
+        alone = {**VALUES, ("cpu", "70", "alone", "short_p99.9"): {1: 300.0}}
+        self.assertIn("the machine by itself, a thread that spins for the short ones: 300", table.markdown(alone, []))
         calls = {("call", "fifo", "compiled", "cpu_ns"): {1: 5.0}, ("call", "fifo", "table", "cpu_ns"): {1: 14.9}}
         self.assertIn("**missed**, met", table.markdown(calls, []))
 
@@ -205,6 +208,25 @@ class Program(unittest.TestCase):
             self.assertTrue(all(latency >= late >= 0 for latency, late in done))
             with self.assertRaises(ValueError):
                 load.read_result(result, len(requests) + 1)
+
+    def test_serves_the_short_ones_alone(self):
+        if len(os.sched_getaffinity(0)) < 2:
+            self.skipTest("one CPU")
+        with tempfile.TemporaryDirectory() as folder:
+            schedule, result = os.path.join(folder, "schedule"), os.path.join(folder, "result")
+            requests = load.bimodal(1, 0.2, SECOND // 20, rare=300)
+            load.write(schedule, requests)
+            self.run_it("alone", schedule, result)
+            done = load.read_result(result, len(requests))
+            for (_, _, klass, _), (latency, late) in zip(requests, done):
+                self.assertTrue(latency == -1 if klass == load.LONG else latency >= late >= 0)
+
+    def test_stops_for_each(self):
+        if len(os.sched_getaffinity(0)) < 2:
+            self.skipTest("one CPU")
+        got = dict(line.split("\t") for line in self.run_it("stops", "200").splitlines())
+        self.assertGreater(float(got["stops"]), 0.9)
+        self.run_it("stops", "0", code=2)
 
     def test_refuses_a_bad_schedule(self):
         with tempfile.TemporaryDirectory() as folder:

@@ -18,7 +18,7 @@ static int pipe_ends[2];
 static void *generate(void *unused)
 {
 	(void)unused;
-	load_use_cpu(the_load.generator_cpu);
+	load_generate(&the_load);
 	the_load.start = load_now() + 20000000;
 	for (long i = 0; i < the_load.n; i++) {
 		uint32_t number = (uint32_t)i;
