@@ -48,6 +48,7 @@ void after_switch(arrival a) noexcept {
 
 // Park this worker. 0 and EAGAIN: it has been picked again or was not let go.
 void wait_as_worker(worker* w) noexcept {
+    w->cpu.forget();
     tsan_release(w->home);
     umcg_xstate_release();
     const int err = umcg_wait(0, 0);
@@ -62,6 +63,7 @@ void hand_over(worker* w, worker* v) noexcept {
     // I5: before what it is to carry
     if (v->in_ring.linked) s.io->wake_all();
     s.count(&stats::hand_overs);
+    s.will_run(*v);
     __atomic_store_n(&w->kernel->next_tid, __atomic_load_n(&v->kernel->tid, __ATOMIC_RELAXED),
                      __ATOMIC_RELAXED);
     // not taken: a tracer was in the way
@@ -136,8 +138,10 @@ worker* give_way(worker* w, task_body* next) noexcept {
     task_body& self = *w->current;
     server& s = *w->home;
     if (!next) {
+        s.begin_step();
         s.take();
-        next = s.next(self.kind == kind::fiber || s.has_spare());
+        const bool fiber = self.kind == kind::fiber;
+        next = s.next(fiber || s.has_spare(), fiber ? w : nullptr);
     }
     if (self.kind == kind::fiber) return leave_fiber(w, self, next);
     leave_thread(w, self, next);
@@ -172,8 +176,9 @@ void run_worker(worker& me) noexcept {
         s.running(*w);
         task_body* t = std::exchange(w->assigned, nullptr);
         if (!t) {
+            s.begin_step();
             s.take();
-            t = s.next(true);
+            t = s.next(true, w);
         }
         if (!t) {
             // the server thread goes on: it knows how to be idle
@@ -234,10 +239,15 @@ void yield() noexcept {
     }
     task_body& self = *w->current;
     server& s = *w->home;
-    s.take();
-    task_body* next = s.next(self.kind == kind::fiber || s.has_spare(), false);
+    const bool fiber = self.kind == kind::fiber;
+    task_body* next;
+    do {
+        s.begin_step();
+        s.take();
+        next = s.next(fiber || s.has_spare(), fiber ? w : nullptr, false);
+    } while (!next && !s.goes_on(*w));
     if (next && &self != next) {
-        if (self.kind == kind::fiber)
+        if (fiber)
             self.then = task_body::after::yield;
         else
             s.enqueue(self, UMCG_ENQUEUE_YIELD);

@@ -102,6 +102,7 @@ class core {
     std::atomic<uint32_t> known_{0};         // futex
     std::atomic<int> known_error_{0};
     std::atomic<bool> nursery_ends_{false};
+    std::atomic<uint64_t> usual_slices_{0};  // of the kernel's, before the nursery asked for others; 0: not known
     std::atomic<worker*> ended_{nullptr};    // R11: through next_spare, to be joined
     std::vector<worker*> workers_;  // that have not been joined: the nursery's while there is one
     worker* joined_ = nullptr;      // through next_spare: the same of those whose memory is not free yet

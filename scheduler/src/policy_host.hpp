@@ -49,6 +49,16 @@ struct policy_entry : umcg_policy_task {
     list_link<policy_entry> in_seat;
 };
 
+// A copy of who is on its way, to ask a policy about: the task itself may have come, run and ended since. No
+// task for pick() to return, and without a name, which ends with the task.
+struct policy_comer : policy_entry {
+    explicit policy_comer(const policy_entry& t) noexcept {
+        static_cast<umcg_policy_task&>(*this) = t;
+        self = 0;
+        epoch = t.epoch;
+    }
+};
+
 // What the host keeps for each server.
 struct alignas(64) policy_seat {
     std::atomic<uint32_t> inside{0};  // P1: its executor is in a call
@@ -112,7 +122,7 @@ class policy_host {
     int attach(unsigned here, policy_entry& t) noexcept;
     void detach(unsigned here, policy_entry& t) noexcept;
     // Is what was picked ran_ns ago on server `s` to make room for `t`, which is on its way there?
-    bool preempts(unsigned here, unsigned s, policy_entry& t, uint64_t ran_ns) noexcept;
+    bool preempts(unsigned here, unsigned s, policy_comer& t, uint64_t ran_ns) noexcept;
 
     // ---- from anywhere, no lock ----
     bool steals() const noexcept { return steals_.load(std::memory_order_relaxed); }

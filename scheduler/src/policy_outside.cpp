@@ -58,7 +58,7 @@ unsigned policy_host::select_slowly(unsigned here, policy_entry& t, enqueue_reas
     return chosen;
 }
 
-bool policy_host::preempts(unsigned here, unsigned s, policy_entry& t, uint64_t ran_ns) noexcept {
+bool policy_host::preempts(unsigned here, unsigned s, policy_comer& t, uint64_t ran_ns) noexcept {
     std::optional<policy_fault> fault;
     uint64_t epoch, value = 0;
     policy_call& at = seat(here == no_server ? n_ : here).call;

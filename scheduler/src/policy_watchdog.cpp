@@ -2,27 +2,14 @@
 //
 // The watchdog of policies: a plain thread, there while a policy is watched, asleep while nothing is
 // queued and nobody is in a call. Whoever queues a task looks after it: see look_at_watchdog().
-#include <time.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <system_error>
 
 #include "core.hpp"
+#include "cpu_time.hpp"
 
 namespace umcg::detail {
-
-namespace {
-
-uint64_t cpu_ns_of(pid_t tid) {
-    // MAKE_THREAD_CPUCLOCK(tid, CPUCLOCK_SCHED) of the kernel; what pthread_getcpuclockid() makes
-    const clockid_t clock = static_cast<clockid_t>((~static_cast<unsigned>(tid) << 3) | 6);
-    timespec ts;
-    if (clock_gettime(clock, &ts)) return 0;
-    return static_cast<uint64_t>(ts.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(ts.tv_nsec);
-}
-
-}  // namespace
 
 void policy_host::start_watchdog() {
     if (has_watchdog_) return;

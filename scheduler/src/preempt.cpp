@@ -5,7 +5,6 @@
 // docs/runtime.md has the states and what the end of a slice can meet; R8 and R9 are the pairs
 // here.
 #include <algorithm>
-#include <cerrno>
 
 #include "core.hpp"
 #include "light_barrier.hpp"
@@ -21,9 +20,7 @@ bool server::others_wait() const noexcept {
 // The executor, in a section: the server thread is to look within a slice.
 void server::begin_ticks() noexcept {
     if (this_server() == this || ticking_.exchange(true, std::memory_order_seq_cst)) return;
-    const int err =
-        umcg_kick(0, static_cast<pid_t>(__atomic_load_n(&kernel->tid, __ATOMIC_RELAXED)));
-    if (err && err != -ESRCH) die("umcg_kick", err);
+    wake(__atomic_load_n(&kernel->tid, __ATOMIC_RELAXED));
 }
 
 // The executor, in a section: who runs now has a shorter slice than who ran when the server thread went
@@ -31,9 +28,13 @@ void server::begin_ticks() noexcept {
 void server::look_earlier() noexcept {
     if (this_server() == this) return;
     look_at_.store(due_, std::memory_order_relaxed);
-    const int err =
-        umcg_kick(0, static_cast<pid_t>(__atomic_load_n(&kernel->tid, __ATOMIC_RELAXED)));
-    if (err && err != -ESRCH) die("umcg_kick", err);
+    wake(__atomic_load_n(&kernel->tid, __ATOMIC_RELAXED));
+}
+
+// Who runs in this turn does so for want of a worker for others.
+void server::stand_in() noexcept {
+    if (owner.policy.wants_preempts())
+        stands_in_.store(turn_.load(std::memory_order_relaxed), std::memory_order_relaxed);
 }
 
 // ---- the server thread, beside a worker ----
@@ -55,8 +56,11 @@ void server::pass_on_lists() noexcept {
         }
         any = true;
     }
+    if (!any) return;
     // R9
-    if (any) __atomic_fetch_and(&kernel->user_flags, ~UMCG_UF_QUIET, __ATOMIC_SEQ_CST);
+    __atomic_fetch_and(&kernel->user_flags, ~UMCG_UF_QUIET, __ATOMIC_SEQ_CST);
+    if (one_stands_in())
+        room_turn_.store(turn_.load(std::memory_order_relaxed), std::memory_order_relaxed);
 }
 
 void server::watch() noexcept {
@@ -72,11 +76,24 @@ void server::watch() noexcept {
     const uint64_t since = runs_since();
     const uint64_t now = now_ns();
     uint64_t look = look_at_.load(std::memory_order_relaxed);
-    if (tid != watched_tid_ || turn != watched_turn_) {
+    const bool again = tid == watched_tid_ && turn == watched_turn_;
+    if (!again) {
         watched_tid_ = tid;
         watched_turn_ = turn;
         look = (since ? since : now) + slice;
         look_at_.store(std::max(look, now + look_grain), std::memory_order_relaxed);
+    }
+    // R12: who was to make room did not run when it was asked to, or has only stood in. Who runs and is not
+    // that one is the executor that hands over to it; or, at the second look, has taken the place of an idle
+    // server.
+    if (room_turn_.load(std::memory_order_seq_cst) == turn) {
+        const uint32_t runner = runner_.load(std::memory_order_relaxed);
+        const bool picked = tid == runner || (one_stands_in() && tid == dispatching_tid_);
+        const bool stops = (picked || (again && runner != nobody)) &&
+                           turn_.load(std::memory_order_acquire) == turn && stop(tid);
+        const uint64_t then = !stops ? look_grain : picked ? slice : std::min(slice, 20 * look_grain);
+        look_at_.store(now + then, std::memory_order_relaxed);
+        return;
     }
     if (now < look) return;
     if (owner.policy.tick(index, since ? now - since : slice)) stop(tid);
@@ -110,15 +127,20 @@ uint64_t server::next_look() noexcept {
         }
     }
     if (tick) ticking_.store(true, std::memory_order_seq_cst);
-    set_wake_on_runnable(!tick);
+    set_wake_on_runnable(!tick || one_stands_in());
     if (!tick) {
         watched_tid_ = 0;
         return timer_heap::never;
     }
-    // dispatched now, or it has just begun to matter
-    if (!watched_tid_ || !beside) {
-        if (!beside) watched_tid_ = 0;
-        const uint64_t since = beside ? runs_since() : 0;
+    if (!beside) {
+        // dispatched now: a spare, mostly, that will pick somebody whose slice is not known yet. Were the
+        // shorter one not reckoned with, that one would have to wake us at once.
+        watched_tid_ = 0;
+        const uint64_t first = other_slice_ < slice ? other_slice_ + look_grain : slice;
+        look_at_.store(now_ns() + std::min(first, slice), std::memory_order_relaxed);
+    } else if (!watched_tid_) {
+        // it has just begun to matter
+        const uint64_t since = runs_since();
         look_at_.store((since ? since : now_ns()) + slice, std::memory_order_relaxed);
     }
     return look_at_.load(std::memory_order_relaxed);

@@ -23,6 +23,7 @@ void server::arrived(worker& w) noexcept {
     if (!w.seen) {
         w.seen = true;
         pending--;
+        refused_before_ = false;
         count(&stats::workers);
         count(&stats::workers_created);
         // after it is counted: the runtime's constructor waits for this
@@ -38,7 +39,18 @@ void server::arrived(worker& w) noexcept {
     const bool gave_in = std::exchange(w.gave_in, false);
     const bool preempted = gave_in || umcg_state(w.kernel) & UMCG_TF_PREEMPTED;
     count(preempted ? &stats::preemptions : &stats::returns);
+    if (preempted)
+        was_stopped(w, *t);
+    else
+        w.cpu.forget();
     enqueue(*t, preempted ? UMCG_ENQUEUE_PREEMPTED : UMCG_ENQUEUE_UNBLOCKED);
+}
+
+void server::was_stopped(worker& w, task_body& t) noexcept {
+    if (!t.picked_at) return w.cpu.forget();
+    const uint64_t now = now_ns();
+    const uint64_t most = now > t.picked_at ? now - t.picked_at : 0;
+    t.picked_at = now - w.cpu.stop(static_cast<pid_t>(tid_of(w)), t.picked_at, most);
 }
 
 // Consumed while its worker was away: that one comes by the list.
@@ -56,6 +68,7 @@ void server::take_lists() noexcept {
     while (umcg_task* w = umcg_next_blocked(&news))
         if ((umcg_state(w) & UMCG_TASK_MASK) == UMCG_TASK_BLOCKED) {
             count(&stats::blocks);
+            worker_of(w)->cpu.forget();
             if (task_body* t = worker_of(w)->current) {
                 // it may be on its way back already
                 const uint64_t since = __atomic_load_n(&w->stamp, __ATOMIC_RELAXED);
@@ -139,10 +152,12 @@ void server::tell_back(task_body& t) noexcept {
 }
 
 void server::change_slice(uint64_t ns) noexcept {
-    if (owner.opts.slice.count()) slice_.store(ns, std::memory_order_relaxed);
+    if (!owner.opts.slice.count()) return;
+    other_slice_ = slice_.load(std::memory_order_relaxed);
+    slice_.store(ns, std::memory_order_relaxed);
 }
 
-task_body* server::next(bool carry, bool may_steal) noexcept {
+[[gnu::always_inline]] inline task_body* server::choose(bool carry, bool may_steal) noexcept {
     task_body* t;
     uint64_t slice = slice_.load(std::memory_order_relaxed);
     if (carry) {
@@ -160,12 +175,50 @@ task_body* server::next(bool carry, bool may_steal) noexcept {
     }
     t->picked = true;
     if (carry) use_slice(slice);
-    turn_.store(turn_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
     const uint64_t now = owner.policy.wants_time() ? now_ns() : 0;
     if (now) t->picked_at = now;
-    picked_at_.store(now, std::memory_order_release);
+    picked_at_.store(now, std::memory_order_relaxed);
     due_ = now ? now + slice_.load(std::memory_order_relaxed) + look_grain : timer_heap::never;
     return t;
+}
+
+void server::will_run(const worker& w) noexcept { runner_.store(tid_of(w), std::memory_order_relaxed); }
+
+bool server::goes_on(const worker& w) noexcept {
+    if (__builtin_expect(!owner.policy.wants_preempts(), 1)) {
+        will_run(w);
+        return true;
+    }
+    // R12
+    runner_.store(tid_of(w), std::memory_order_seq_cst);
+    return !inbox_.load(std::memory_order_seq_cst);
+}
+
+task_body* server::next(bool carry, worker* carrier, bool may_steal) noexcept {
+    task_body* t;
+    unsigned rounds = 0;
+    do {
+        t = choose(carry, may_steal);
+        if (!t) return nullptr;
+        worker* w = t->bound ? t->bound : carrier;
+        if (__builtin_expect(t->picked_at, 0) && w) w->cpu.begin(static_cast<pid_t>(tid_of(*w)), t->picked_at);
+        runner_.store(w ? tid_of(*w) : 0, std::memory_order_relaxed);
+        turn_.store(turn_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+    } while (__builtin_expect(owner.policy.wants_preempts(), 0) && rounds++ < most_rounds && makes_room_first(*t));
+    if (!carry && n_bound_ < depth()) stand_in();
+    return t;
+}
+
+// It has been picked, and was stopped before it began.
+bool server::makes_room_first(task_body& t) noexcept {
+    // R12
+    turn_.exchange(turn_.load(std::memory_order_relaxed), std::memory_order_seq_cst);
+    if (!room_is_wanted()) return false;
+    if (t.bound) t.bound->cpu.forget();
+    begin_step();
+    enqueue(t, UMCG_ENQUEUE_PREEMPTED);
+    take_inbox();
+    return true;
 }
 
 // ---- before user code goes on ----
@@ -195,6 +248,7 @@ void server::settle(bool may_arm) noexcept {
     if (queued) {
         // a single one comes and goes: that is not worth telling
         if (queued > 1) set_hungry(false);
+        if (__builtin_expect(owner.policy.wants_preempts(), 0)) keep_a_spare();
         set_quiet(false);
         if (may_arm) arm();
         look_soon();
@@ -245,9 +299,11 @@ bool server::attend_io(worker& w) noexcept {
     calm_ = 0;
     settle();
     if (!depth()) {
+        unpicked_may_run();
         leave_section(&w);
         io->wait();
         enter_section();
+        begin_step();
     }
     io->is_back(w);
     io->leave(w);

@@ -28,8 +28,20 @@ class server {
 
     // The first half of a scheduling step: kernel lists, timers, inbox.
     void take() noexcept;
-    // The next to run, or nullptr. `carry`: can it be a task that is bound to no worker?
-    task_body* next(bool carry, bool may_steal = true) noexcept;
+    // The next to run, or nullptr. `carry`: can it be a task that is bound to no worker? `carrier`: who
+    // runs it then, if that is known.
+    task_body* next(bool carry, worker* carrier, bool may_steal = true) noexcept;
+    // R12: who was picked last runs no more, and the executor looks at the inbox when it has picked another.
+    void begin_step() noexcept { runner_.store(nobody, std::memory_order_relaxed); }
+    // R12: nobody picks, and a worker that is back may take the place of the idle server.
+    void unpicked_may_run() noexcept {
+        runner_.store(0, std::memory_order_relaxed);
+        room_turn_.store(UINT64_MAX, std::memory_order_relaxed);
+    }
+    // `w` is about to go on with what was picked last.
+    void will_run(const worker& w) noexcept;
+    // The step has found nobody, and the task goes on that was picked last. False: look again, R12.
+    bool goes_on(const worker& w) noexcept;
     void enqueue(task_body& t, enqueue_reason reason) noexcept;
     // What has to be so before user code goes on. `may_arm`: next_tid is free for a successor.
     void settle(bool may_arm = true) noexcept;
@@ -113,11 +125,19 @@ class server {
     }
     void change_slice(uint64_t ns) noexcept;
     void arrived(worker& w) noexcept;
+    task_body* choose(bool carry, bool may_steal) noexcept;
+    void was_stopped(worker& w, task_body& t) noexcept;
     void take_inbox() noexcept;
-    static void stop(uint32_t tid) noexcept;
+    // False: it does not run.
+    static bool stop(uint32_t tid) noexcept;
+    static void wake(uint32_t server_tid) noexcept;
+    void be_heard() noexcept;
+    void tell(bool queued) noexcept;
     uint64_t runs_since() const noexcept;
     bool looks_in_time() const noexcept;
-    uint32_t makes_room_for(task_body& t, unsigned from) noexcept;
+    bool make_room(policy_comer& t, unsigned from) noexcept;
+    bool room_is_wanted() noexcept;
+    bool makes_room_first(task_body& t) noexcept;
     void take_consumed() noexcept;
     void take_lists() noexcept;
     void take_arrivals() noexcept;
@@ -139,6 +159,7 @@ class server {
     }
     void arm_spare() noexcept;
     worker* pop_spare() noexcept;
+    void keep_a_spare() noexcept;
     void ask_for_worker() noexcept;
     void write_off_refused() noexcept;
     bool has_idle_spares() const noexcept;
@@ -174,6 +195,7 @@ class server {
     worker* spares_ = nullptr;
     unsigned n_spares_ = 0;      // on that list
     unsigned least_spares_ = 0;  // since the last review
+    bool refused_before_ = false;  // the system gave no worker, and none has come since
     unsigned unneeded_ = 0;      // how many the last review found that have not been sent off
     worker* armed_ = nullptr;    // named in kernel->next_tid, by an executor that ran beside the server
     bound_list bound_;           // of those that are queued
@@ -188,6 +210,7 @@ class server {
     static constexpr uint64_t look_grain = 50'000;
     // When the slice of who was picked last is over, and look_grain has passed; `never`: nobody keeps the time.
     uint64_t due_ = timer_heap::never;
+    uint64_t other_slice_ = UINT64_MAX;  // that slice_ was before it changed
     std::vector<unsigned> victims_;  // whom to steal from, the nearest first
     stats counters_ = {};
 
@@ -199,10 +222,21 @@ class server {
     // earlier. Who misses a change is looked at when another one's slice would be over.
     std::atomic<uint64_t> look_at_{0};
     std::atomic<uint64_t> slice_;          // ns of the running task; 0: no preemption
-    // For who looks on: how often somebody was picked; then when that was, for policies that want the
-    // time. 0: not known.
+    // For who looks on: how often somebody was picked; when that was, for policies that want the time (0:
+    // not known), and the tid of who runs then (0: not known, or `nobody`), both written before turn_.
     std::atomic<uint64_t> turn_{0}, picked_at_{0};
-    std::atomic<uint64_t> stopped_turn_{UINT64_MAX};  // for whom room was asked for last
+    static constexpr uint32_t nobody = UINT32_MAX;
+    std::atomic<uint32_t> runner_{nobody};
+    std::atomic<uint64_t> room_turn_{UINT64_MAX};  // R12: who was asked last to make room
+    // The turn of one that runs because others wait for a worker. When one comes, and the policy is of those
+    // that stop tasks for others, it makes room.
+    std::atomic<uint64_t> stands_in_{UINT64_MAX};
+    void stand_in() noexcept;
+    bool one_stands_in() const noexcept {
+        return turn_.load(std::memory_order_relaxed) == stands_in_.load(std::memory_order_relaxed);
+    }
+    // How often somebody who was picked is put back for who has come meanwhile, before he runs after all.
+    static constexpr unsigned most_rounds = 8;
     std::atomic<uint64_t> wait_until_{0};  // R4
     friend class core;
     std::atomic<unsigned> wanted_{0};      // workers that the nursery is to make

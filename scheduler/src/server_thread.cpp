@@ -4,6 +4,7 @@
 // preempt.cpp.
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 #include <umcg/xstate.h>
 
@@ -22,7 +23,11 @@ server* this_server() noexcept { return executing; }
 
 // What the running worker has named in next_tid, or we have, is dispatched if nobody runs.
 void server::wait() noexcept {
-    executing = nullptr;
+    if (std::exchange(executing, nullptr) && !next_tid(kernel)) {
+        unpicked_may_run();
+        // for what waits for a worker
+        if (depth()) stand_in();
+    }
     // R8: before R4
     const uint64_t look = next_look();
     const uint64_t until = std::min({timers.announce(wait_until_), look,
@@ -37,7 +42,14 @@ void server::wait() noexcept {
 // A worker in the middle of its task, which goes on where it is.
 void server::dispatch_bound() noexcept {
     // where all are bound whoever the policy picks can go on by itself
-    task_body* t = next(n_bound_ == depth(), false);
+    task_body* t = next(n_bound_ == depth(), nullptr, false);
+    if (!t->bound) {
+        // R12: it has come since, and waits for a worker with the rest
+        enqueue(*t, UMCG_ENQUEUE_PREEMPTED);
+        return;
+    }
+    // no use in stopping it before there is a worker for the others
+    if (one_stands_in()) begin_step();
     disarm();
     settle(false);
     dispatching_ = t->bound;
@@ -50,8 +62,9 @@ void server::dispatch_bound() noexcept {
 // the tid that it has now: it may have run, ended its task and unregistered.
 void server::undo_dispatch() noexcept {
     worker* w = std::exchange(dispatching_, nullptr);
-    if (w && armed_ != w && replace_next(kernel, dispatching_tid_, 0))
-        enqueue(w->assigned ? *w->assigned : *w->current, UMCG_ENQUEUE_UNBLOCKED);
+    if (!w || armed_ == w || !replace_next(kernel, dispatching_tid_, 0)) return;
+    w->cpu.forget();
+    enqueue(w->assigned ? *w->assigned : *w->current, UMCG_ENQUEUE_UNBLOCKED);
 }
 
 // Nobody runs, and nothing is queued.
@@ -104,6 +117,7 @@ void server::run() noexcept {
             continue;
         }
         executing = this;
+        begin_step();
         calm_ = 0;
         undo_dispatch();
         if (armed_ && armed_->retire) disarm();

@@ -121,7 +121,16 @@ void server::write_off_refused() noexcept {
     if (!n) return;
     workers -= n;
     pending -= n;
+    refused_before_ = true;
     count(&stats::create_failed, n);
+}
+
+// Where tasks are stopped for others one is made before it is needed: it takes longer than a short task waits.
+void server::keep_a_spare() noexcept {
+    if (!slice_.load(std::memory_order_relaxed) || has_spare() || pending || refused_before_ || owner.stopping.load(std::memory_order_relaxed) ||
+        workers - with_thread_task >= owner.opts.max_workers)
+        return;
+    ask_for_worker();
 }
 
 void server::ask_for_worker() noexcept {

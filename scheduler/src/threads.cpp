@@ -23,21 +23,29 @@ namespace umcg::detail {
 
 namespace {
 
-// The calling thread, not yet registered, is to serve `s`.
-void settle_on_cpu(const core& c, const server& s) {
-    if (!c.opts.pin) return;
+// A thread that is to serve `s`. It begins on that one's CPU: elsewhere it might wait for one.
+int start_thread(const core& c, const server& s, pthread_t* thread, void* (*run)(void*), void* arg) {
+    if (!c.opts.pin) return pthread_create(thread, nullptr, run, arg);
+    pthread_attr_t attr;
+    if (const int err = pthread_attr_init(&attr)) return err;
     cpu_set_t set;
     CPU_ZERO(&set);
     CPU_SET(s.cpu, &set);
-    // the CPU may have gone meanwhile: then anywhere
-    sched_setaffinity(0, sizeof(set), &set);
+    int err = pthread_attr_setaffinity_np(&attr, sizeof(set), &set);
+    if (!err) err = pthread_create(thread, &attr, run, arg);
+    pthread_attr_destroy(&attr);
+    // the CPU has gone meanwhile, or it may not be asked for: then anywhere
+    return err && err != EAGAIN ? pthread_create(thread, nullptr, run, arg) : err;
 }
 
 // A server thread runs for some microseconds and is waited for by all its server: it asks the kernel for slices
 // of that order, so that it gets the CPU from a worker when it wakes, and not when that one's slice of some
-// ms is over. Linux 6.12; before it nobody looks at the number. Its share of the CPU stays the same.
-void ask_for_short_slices() noexcept {
-    constexpr uint64_t shortest = 100'000;  // that the kernel grants, in ns
+// ms is over. So does the nursery, and a worker until it is registered, for which a server may wait. Linux
+// 6.12; before it nobody looks at the number. Their share of the CPU stays the same.
+constexpr uint64_t short_slices = 100'000;  // ns, the shortest that the kernel grants
+
+// What it was before; 0: not known, or not changed.
+uint64_t ask_for_slices(uint64_t ns) noexcept {
     // struct sched_attr in its first version; the headers disagree on who defines it
     struct {
         uint32_t size, policy;
@@ -46,11 +54,11 @@ void ask_for_short_slices() noexcept {
         uint32_t priority;
         uint64_t runtime, deadline, period;
     } attr = {};
-    if (syscall(SYS_sched_getattr, 0, &attr, sizeof(attr), 0) || attr.policy != SCHED_OTHER) return;
+    if (syscall(SYS_sched_getattr, 0, &attr, sizeof(attr), 0) || attr.policy != SCHED_OTHER) return 0;
     attr.size = sizeof(attr);
-    attr.runtime = shortest;
+    const uint64_t before = std::exchange(attr.runtime, ns);
     // as before, if that is forbidden
-    syscall(SYS_sched_setattr, 0, &attr, 0);
+    return syscall(SYS_sched_setattr, 0, &attr, 0) ? 0 : before;
 }
 
 struct server_start {
@@ -81,7 +89,6 @@ void* core::worker_thread(void* arg) {
     worker& w = *static_cast<worker*>(arg);
     server& home = *w.home;
     alternative_stack signals;
-    settle_on_cpu(home.owner, home);
     describe_stack(w);
     learn_thread_stack(w);
     w.exceptions = this_thread_exceptions();
@@ -97,6 +104,8 @@ void* core::worker_thread(void* arg) {
         home.owner.ends(w);
         return nullptr;
     }
+    // made by the nursery, it has that one's
+    if (const uint64_t usual = home.owner.usual_slices_.load(std::memory_order_relaxed)) ask_for_slices(usual);
     tsan_acquire(&home);
     set_this_worker(&w);
     // this thread is made by the constructor's, or by one that was
@@ -123,8 +132,7 @@ void core::ends(worker& w) noexcept {
 void* core::server_thread(void* arg) {
     const server_start s = *static_cast<server_start*>(arg);
     const alternative_stack signals;
-    settle_on_cpu(*s.owner, *s.self);
-    ask_for_short_slices();
+    ask_for_slices(short_slices);
     s.self->kernel->user_flags = UMCG_UF_DIRECT_RESUME;
     const int err = signals.good() ? umcg_register(s.self->kernel, UMCG_REG_SERVER) : -ENOMEM;
     if (err) s.error->store(err, std::memory_order_relaxed);
@@ -145,7 +153,7 @@ int core::make_worker(server& s) {
         free_worker(w);
         return ENOMEM;
     }
-    const int err = pthread_create(&w->thread, nullptr, worker_thread, w);
+    const int err = start_thread(*this, s, &w->thread, worker_thread, w);
     if (err)
         free_worker(w);
     else
@@ -177,6 +185,7 @@ void core::join_ended() noexcept {
 
 void* core::nursery_thread(void* arg) {
     auto& self = *static_cast<core*>(arg);
+    self.usual_slices_.store(ask_for_slices(short_slices), std::memory_order_relaxed);
     for (;;) {
         const uint32_t bell = self.nursery_bell_.load(std::memory_order_acquire);
         if (self.nursery_ends_.load(std::memory_order_acquire)) return nullptr;
@@ -191,7 +200,10 @@ void* core::nursery_thread(void* arg) {
 }
 
 void core::want_worker(server& s) noexcept {
-    s.wanted_.fetch_add(1, std::memory_order_release);
+    s.wanted_.fetch_add(1, std::memory_order_seq_cst);
+    // either the end takes it off, or we see that nobody makes it any more
+    if (nursery_ends_.load(std::memory_order_seq_cst))
+        s.refused_.fetch_add(s.wanted_.exchange(0, std::memory_order_seq_cst), std::memory_order_seq_cst);
     ring_nursery();
 }
 
@@ -220,8 +232,7 @@ void core::start_servers() {
         s->workers = s->pending = at_start;
         s->wanted_.store(at_start, std::memory_order_relaxed);
         s->kernel = new_server_task();
-        err = s->kernel ? pthread_create(&s->thread, nullptr, server_thread, &starts[s->index])
-                        : ENOMEM;
+        err = s->kernel ? start_thread(*this, *s, &s->thread, server_thread, &starts[s->index]) : ENOMEM;
         if (err) break;
         s->begun = true;
         begun++;
@@ -249,13 +260,13 @@ void core::start_servers() {
 
 void core::stop() noexcept {
     if (has_nursery_) {
-        nursery_ends_.store(true, std::memory_order_release);
+        nursery_ends_.store(true, std::memory_order_seq_cst);
         ring_nursery();
         pthread_join(nursery_, nullptr);
     }
     // nobody makes these any more
     for (auto& s : servers)
-        s->refused_.fetch_add(s->wanted_.exchange(0, std::memory_order_relaxed),
+        s->refused_.fetch_add(s->wanted_.exchange(0, std::memory_order_seq_cst),
                               std::memory_order_relaxed);
     stopping.store(true, std::memory_order_seq_cst);
     for (auto& s : servers)

@@ -9,6 +9,7 @@
 #include <umcg/runtime.hpp>
 #include <umcg/umcg.h>
 
+#include "cpu_time.hpp"
 #include "fiber.hpp"
 #include "policy_host.hpp"
 #include "stack.hpp"
@@ -53,6 +54,7 @@ struct worker {
     exception_state* exceptions = nullptr;
     context native;
     worker* next_spare = nullptr;
+    cpu_account cpu;
     list_link<worker> in_ring;  // waits for I/O, or is about to
     pthread_t thread = {};
     // its own stack, and how much below it is no memory

@@ -130,6 +130,7 @@ class explored_atomic {
 #define syscall(...) ::explore::system_call(__VA_ARGS__)
 #define pthread_create ::explore::thread_create
 #define pthread_join ::explore::thread_join
+#define pthread_setname_np(thread, name) static_cast<void>(thread)
 #define clock_gettime ::explore::clock_time
 
 // Threads are contexts of one: what each has of these is put in place when it is switched to.

@@ -178,6 +178,27 @@ void ticks() {
       }).join();
 }
 
+// R12: who comes from outside is due before the one that computes, and slices have no end.
+void room() {
+    clock_stands();
+    umcg::runtime rt(options(1, 1s, "deadline"));
+    std::atomic<int> ran{0};
+    event go;
+    std::vector<umcg::task<void>> hogs;
+    for (unsigned n = 1 + random(3); n; n--)
+        hogs.push_back(rt.spawn([&, blocks = random(2)] {
+            if (blocks) go.wait();  // and takes the place of its idle server, perhaps
+            while (ran < 3) yield();
+        }));
+    for (unsigned k = random(60); k; k--) yield();
+    go.set();
+    for (int i = 0; i < 3; i++) {
+        rt.spawn([&] { ran++; }, {.kind = some_kind(), .deadline = umcg::clock::time_point(1s)}).join();
+        for (unsigned k = random(60); k; k--) yield();
+    }
+    for (auto& h : hogs) h.join();
+}
+
 // R3: one server is busy for good with a task that waits for what it has spawned: the other has to
 // steal that.
 void thieves() {

@@ -24,6 +24,7 @@ void hand_overs();
 void sleepers();
 void hogs();
 void ticks();
+void room();
 void thieves();
 void idle_workers();
 void swaps();

@@ -85,6 +85,40 @@ TEST(Room, IsMadeForWhoIsWoken) {
     EXPECT_EQ(seen.wrong, 0U) << seen.first_wrong;
 }
 
+// Sooner than the server thread wakes for idle workers, and looks.
+umcg::limit soon() { return umcg::clock::now() + std::chrono::seconds(8); }
+
+// Who runs may just have been picked, and be on its way.
+TEST(Room, IsMadeAtAnyMoment) {
+    busy_server s("deadline");
+    for (int i = 0; i < 20'000; i++) {
+        umcg::task<void> t = s.rt.spawn([] {}, {.deadline = umcg::clock::now() + std::chrono::hours(1)});
+        ASSERT_EQ(t.wait(soon()), umcg::wake::signalled) << "after " << i;
+    }
+}
+
+// One hog more at a time: each who comes stops one, and waits for a worker that is still to be made.
+TEST(Room, IsMadeWhenThereIsAWorker) {
+    busy_server s("deadline");
+    std::atomic<bool> end{false};
+    std::vector<umcg::task<void>> hogs;
+    for (int i = 0; i < 40; i++) {
+        std::atomic<bool> begun{false};
+        hogs.push_back(s.rt.spawn(
+            [&] {
+                begun = true;
+                while (!end) {
+                }
+            },
+            {.deadline = umcg::clock::now() + std::chrono::hours(100 - i)}));
+        while (!begun) usleep(100);
+        umcg::task<void> t = s.rt.spawn([] {}, {.deadline = umcg::clock::now() + std::chrono::hours(1)});
+        EXPECT_EQ(t.wait(soon()), umcg::wake::signalled) << "with " << i;
+    }
+    end = true;
+    for (auto& h : hogs) h.join();
+}
+
 TEST(Room, IsMadeByLongOnesOfTwoLevel) {
     // long enough that who comes is not stopped, on a slow machine either, for then it would be long, too
     busy_server s("two_level:slice=2s,long_slice=1000s");

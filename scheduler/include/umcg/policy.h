@@ -77,7 +77,8 @@ struct umcg_policy_task {
 	uint32_t server;      /* on which it was queued last */
 	uint32_t flags;
 	uint64_t ran_ns;      /* how long it ran since it was last queued; with UMCG_POLICY_WANTS_TIME,
-				 when it is queued or blocked. 0 for SPAWN, WAKE and UNBLOCKED */
+				 when it is queued or blocked. 0 for SPAWN, WAKE and UNBLOCKED; for
+				 PREEMPTED CPU time, where that is known, else by the clock */
 	uint64_t deadline_ns; /* CLOCK_MONOTONIC; 0: none */
 	int32_t priority;     /* the higher the more urgent; 0 */
 	uint32_t weight;      /* 1 to 10000; 100 */
@@ -103,7 +104,8 @@ struct umcg_policy_host {
 	/* A line for the log, at most 200 bytes of it. Does not wait; what is said in a flood is dropped. */
 	void (*log)(const struct umcg_policy *p, enum umcg_policy_log level, const char *text);
 	/* Stop what runs on `server` as if its slice were over; it is queued as PREEMPTED. A request:
-	 * nothing happens where nothing can be preempted, or nothing else is queued. */
+	 * nothing happens where nothing can be preempted, nothing else is queued, or nothing runs,
+	 * as when the executor takes in what has come before it picks. */
 	void (*kick)(const struct umcg_policy *p, uint32_t server);
 	/* The name of a task, for dump(); "" if it has none. As long as the task is attached. */
 	const char *(*task_name)(const struct umcg_policy *p, const struct umcg_policy_task *task);
@@ -238,12 +240,14 @@ struct umcg_policy_ops {
 
 	/*
 	 * `task` has become runnable and is on its way to `server`, whose executor has not been told
-	 * yet: it is in the middle of a task, picked ran_ns ago (waits that no op was told of
-	 * included; 0: not known, or no UMCG_POLICY_WANTS_TIME). Not 0: stop that one, so that `task`
-	 * is queued now, and not at the end of a slice. Asked after select(), for the same two reasons,
-	 * and not of tasks that can go on in one thread only; a request like kick(). From any thread,
-	 * *beside* the executor; several at once: atomics only, and of `task` what the runtime writes.
-	 * NULL: nobody is stopped for one that comes.
+	 * yet: it is in the middle of a task (or was: then the answer is of no matter), picked ran_ns
+	 * ago (waits that no op was told of included; 0: not known, just picked, or no
+	 * UMCG_POLICY_WANTS_TIME). Not 0: stop that one, so that `task` is queued now, and not at the
+	 * end of a slice. `task` is a copy as of when it became runnable, good for this call, without
+	 * a name. Asked after select(), for the same two reasons, and not of tasks that can go on in
+	 * one thread only; a request like kick(). From any thread, *beside* the executor, or by it
+	 * when it has just picked; several at once: atomics only, and of `task` what the runtime
+	 * writes. NULL: nobody is stopped for one that comes.
 	 */
 	int (*preempts)(struct umcg_policy *p, uint32_t server, const struct umcg_policy_task *task,
 			uint64_t ran_ns);

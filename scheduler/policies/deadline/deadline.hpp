@@ -115,7 +115,7 @@ class deadline {
     }
 
     int preempts(umcg_policy& p, unsigned s, const umcg_policy_task& t, uint64_t) noexcept {
-        // somebody runs, or it would not be asked
+        // of who was picked last; if he runs no more the answer is of no matter
         return key_of(t) < server_data<deadline>(p, s).picked.load(std::memory_order_relaxed);
     }
 
