@@ -16,8 +16,9 @@ uint64_t cpu_ns_of(pid_t tid) noexcept;
 
 // For how much of the time since its task was picked a worker had a CPU: others may have had it meanwhile,
 // the server thread for one, and a short task is not to count as a long one for that. Between two waits that
-// the executor knows of a worker runs all the time but for such cases, so one look at its clock at the beginning does for all that
-// it carries; what it was kept from the CPU while it carried those before is credited to the last.
+// the executor knows of a worker runs all the time but for such cases, so one look at its clock at the
+// beginning does for all that it carries; what it was kept from the CPU while it carried those before is
+// credited to the last.
 class cpu_account {
   public:
     // It is about to run, and what it carries was picked at `now`.

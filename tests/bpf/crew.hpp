@@ -6,6 +6,7 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <sys/syscall.h>
 #include <umcg/umcg.h>
 #include <unistd.h>
 
@@ -89,11 +90,13 @@ class Crew {
     }
 
     // What both sides have counted, of one moment: a block in between changes seq, and the last one may
-    // not have been told yet (the hold can come late). Awake all the while: a sleep is a block.
+    // not have been told yet (the hold can come late). Awake all the while: a sleep is a block. Without task
+    // work a worker that was stopped in here is reported, and held at the end of its next call: so it calls.
     static void look(Worker& w) {
         const umcg_bpf_slot* slot = peek_slot(w.task);
         const auto end = std::chrono::steady_clock::now() + std::chrono::minutes(1);
         do {
+            syscall(SYS_getppid);
             w.seq = __atomic_load_n(&w.task->seq, __ATOMIC_SEQ_CST);
             if (slot) w.counts = *slot;
         } while (__atomic_load_n(&w.task->seq, __ATOMIC_SEQ_CST) != w.seq ||
