@@ -124,13 +124,14 @@ static inline void load_write(const struct load *l, const char *path)
 }
 
 /*
- * The calling thread makes the load. What else the machine has to do is not to keep it from its CPU, where
- * that may be asked for: the clock that all are measured by is this thread.
+ * The calling thread makes the load, and time begins. What else the machine has to do is not to keep it from
+ * its CPU, where that may be asked for: the clock that all are measured by is this thread.
  */
-static inline void load_generate(const struct load *l)
+static inline void load_generate(struct load *l)
 {
 	load_use_cpu(l->generator_cpu);
 	setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), -20);
+	l->start = load_now() + 20000000;
 }
 
 /* On the generator's thread: wait for the time of request `i`. It spins: a sleep would be late. */

@@ -29,7 +29,6 @@ void serve(const char* schedule, const char* result, const char* data, int recor
         umcg::runtime rt(o);
         std::thread generator([&] {
             load_generate(&l);
-            l.start = load_now() + 20'000'000;
             for (long i = 0; i < l.n; i++) {
                 load_wait_for(&l, i);
                 load_request& r = l.all[i];

@@ -130,6 +130,7 @@ class server {
     void take_inbox() noexcept;
     // False: it does not run.
     static bool stop(uint32_t tid) noexcept;
+    // Who calls reads the tid itself: by that the explorer's controls tell these kicks apart.
     static void wake(uint32_t server_tid) noexcept;
     void be_heard() noexcept;
     void tell(bool queued) noexcept;
