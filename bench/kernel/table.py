@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The one table of bench/kernel: which figure stands against which, and what was aimed at."""
 
-PLAIN, UNPATCHED = "plain", "unpatched"
+PATCHED, UNPATCHED = "bench", "unpatched"
 
 SHAPE = {
     "alone": "alone on its server, woken by a plain thread",
@@ -21,11 +21,11 @@ def switches():
     section = "**Switches**, instructions each"
     futex, pipe, sched_yield = "block.futex.two.plain ticks", "block.pipe.two.plain ticks", "switch.sched_yield ticks"
     worker = "switch.worker_to_worker ticks"
-    yield section, "worker to worker", worker, "futex hand-over", PLAIN, futex, 0.95
-    yield section, "worker to worker", worker, "pipe hand-over", PLAIN, pipe, None
-    yield section, "server to worker, worker to server", "switch.server_worker ticks", "futex hand-over", PLAIN, futex, None
-    yield section, "yield among two, successor", "switch.yield.successor ticks", "sched_yield", PLAIN, sched_yield, None
-    yield section, "yield among two, through the server", "switch.yield.server ticks", "sched_yield", PLAIN, sched_yield, None
+    yield section, "worker to worker", worker, "futex hand-over", PATCHED, futex, 0.95
+    yield section, "worker to worker", worker, "pipe hand-over", PATCHED, pipe, None
+    yield section, "server to worker, worker to server", "switch.server_worker ticks", "futex hand-over", PATCHED, futex, None
+    yield section, "yield among two, successor", "switch.yield.successor ticks", "sched_yield", PATCHED, sched_yield, None
+    yield section, "yield among two, through the server", "switch.yield.server ticks", "sched_yield", PATCHED, sched_yield, None
 
 
 def blocks():
@@ -37,20 +37,20 @@ def blocks():
                     continue
                 rival = "three" if shape == "three" else "two"
                 yield (section, f"{SHAPE[shape]}: {HOW[how]}", f"block.{kind}.{shape}.{how} ticks", "plain threads",
-                       PLAIN, f"block.{kind}.{rival}.plain ticks", BLOCK_AIM.get((shape, how)))
+                       PATCHED, f"block.{kind}.{rival}.plain ticks", BLOCK_AIM.get((shape, how)))
         for how in ("direct", "successor"):
             yield (section, f"{SHAPE['two']}: {HOW[how]}", f"block.{kind}.two.{how} ticks",
-                   "plain threads that block each time (SCHED_BATCH)", PLAIN, f"block.{kind}.two.batch ticks", None)
+                   "plain threads that block each time (SCHED_BATCH)", PATCHED, f"block.{kind}.two.batch ticks", None)
 
 
 def paths():
     section = "**The two paths by themselves**, instructions of latency"
     for kind in ("pipe", "futex"):
         yield (section, f"{kind}: block to server", f"path.{kind}.server to_server",
-               "thread tells a manager by futex, then blocks", PLAIN, f"path.{kind}.manager to_server", None)
+               "thread tells a manager by futex, then blocks", PATCHED, f"path.{kind}.manager to_server", None)
         for how in ("server", "direct"):
             yield (section, f"{kind}: wake-up to running, {HOW[how]}", f"path.{kind}.{how} to_running",
-                   "plain thread", PLAIN, f"path.{kind}.plain to_running", None)
+                   "plain thread", PATCHED, f"path.{kind}.plain to_running", None)
 
 
 def hogs():
@@ -72,14 +72,14 @@ def hogs():
                     aim = (f"hog.none.{what}.{how} {metric}", f"hog.none.{rival_what}.plain {metric}")
                 yield (title, f"{words}: {HOW[how]}", f"hog.{hog}.{what}.{how} {metric}",
                        "plain threads, " + ("no hog" if hog == "none" else "a plain hog"),
-                       PLAIN, f"hog.{rival_hog}.{rival_what}.plain {metric}", aim)
+                       PATCHED, f"hog.{rival_hog}.{rival_what}.plain {metric}", aim)
 
 
 def calls():
     section = "**Calls that do not block**, instructions"
     for call in ("getppid", "read", "futex_wake"):
         key = f"syscall.{call}.plain ticks"
-        yield section, f"{call}: worker", f"syscall.{call}.worker ticks", "plain thread, same kernel", PLAIN, key, 1.0
+        yield section, f"{call}: worker", f"syscall.{call}.worker ticks", "plain thread, same kernel", PATCHED, key, 1.0
         yield section, f"{call}: plain thread", key, "the same, unpatched kernel", UNPATCHED, key, 1.0
 
 
@@ -113,7 +113,7 @@ def markdown(values, comments):
     out = ["| what | figure | against | its figure | ratio | aim |", "|---|--:|---|--:|--:|---|"]
     seen = None
     for section, what, key, rival, rival_kernel, rival_key, aim in rows():
-        mine, other = values.get((PLAIN, key)), values.get((rival_kernel, rival_key))
+        mine, other = values.get((PATCHED, key)), values.get((rival_kernel, rival_key))
         if mine is None or other is None:
             continue
         if section != seen:
@@ -121,7 +121,7 @@ def markdown(values, comments):
             seen = section
         ratio = mine / other
         if isinstance(aim, tuple):
-            aim = values[PLAIN, aim[0]] / values[PLAIN, aim[1]] if all((PLAIN, k) in values for k in aim) else None
+            aim = values[PATCHED, aim[0]] / values[PATCHED, aim[1]] if all((PATCHED, k) in values for k in aim) else None
         verdict = "" if aim is None else f"{aim:.2f} " + ("met" if round(ratio, 3) <= round(aim, 3) else "**missed**")
         out.append(f"| {what} | {number(mine)} | {rival} | {number(other)} | {ratio:.3f} | {verdict} |")
     return "\n".join([f"{c}  " for c in comments] + [""] + out) + "\n"

@@ -132,13 +132,11 @@ class Cgroup {
 TEST_F(MachineChanges, CpuMaxOfOnePercent) {
     Cgroup group("cpu");
     if (!group.ok()) GTEST_SKIP() << "no cgroup2 with a cpu controller: errno " << errno;
-    // before anybody runs: the first limit patches the kernel's code, and emulated
-    // CPUs may go on to execute the breakpoint that is there meanwhile
-    ASSERT_TRUE(group.set("cpu.max", "1000 100000"));
     SharedTurns turns;
     Child child([&] { run_for_ever(turns); });
     turns.expect_progress(3);
     ASSERT_TRUE(group.set("cgroup.procs", std::to_string(child.pid())));
+    ASSERT_TRUE(group.set("cpu.max", "1000 100000"));
     turns.expect_progress(3, 2 * hang_ms());
     EXPECT_EQ(group.get("cpu.stat").find("nr_throttled 0\n"), std::string::npos)
         << "the check cannot see: nothing was throttled";
