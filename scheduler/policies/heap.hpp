@@ -28,15 +28,27 @@ class policy_heap {
     }
 
     void insert(T& t) noexcept {
-        t.heap = {};
         if (last_ && before(t, *last_)) {
+            t.heap = {};
             root_ = meld(root_, &t);
             return;
         }
         t.heap.in_order = true;
+        t.heap.next = nullptr;
         t.heap.prev = last_;
         (last_ ? last_->heap.next : first_) = &t;
         last_ = &t;
+    }
+    T* pop_front() noexcept {
+        T* t = front();
+        if (!t) return nullptr;
+        if (__builtin_expect(t == first_, 1)) {
+            first_ = t->heap.next;
+            (first_ ? first_->heap.prev : last_) = nullptr;
+        } else {
+            erase_from_heap(*t);
+        }
+        return t;
     }
     void erase(T& t) noexcept {
         if (t.heap.in_order) {

@@ -27,10 +27,10 @@ void heavy_barrier() noexcept;
 #endif
 
 // A store that no later load of this thread overtakes, as whoever has called heavy_barrier() or has
-// made a sequentially consistent store sees it.
+// made a sequentially consistent store sees it. `light` is for those who make several: they read it once.
 template <class T>
-void store_lightly(std::atomic<T>& word, std::type_identity_t<T> value) noexcept {
-    if (__builtin_expect(light_barriers, 1)) {
+void store_lightly(std::atomic<T>& word, std::type_identity_t<T> value, bool light = light_barriers) noexcept {
+    if (__builtin_expect(light, 1)) {
         word.store(value, std::memory_order_release);
         std::atomic_signal_fence(std::memory_order_seq_cst);
     } else {

@@ -19,14 +19,14 @@ namespace umcg::detail {
 class owner_lock {
   public:
     // The owner.
-    void lock() noexcept {
+    void lock(bool light = light_barriers) noexcept {
         // R10
-        store_lightly(owner_, taken);
+        store_lightly(owner_, taken, light);
         if (__builtin_expect(visitor_.load(std::memory_order_seq_cst), 0)) lock_slowly();
     }
-    void unlock() noexcept {
+    void unlock(bool light = light_barriers) noexcept {
         // R10
-        store_lightly(owner_, free);
+        store_lightly(owner_, free, light);
         if (__builtin_expect(waiting_.load(std::memory_order_seq_cst), 0)) wake_visitor();
     }
 
@@ -37,8 +37,8 @@ class owner_lock {
   private:
     enum : uint32_t { free, taken };
 
-    void lock_slowly() noexcept;
-    void wake_visitor() noexcept;
+    [[gnu::cold]] void lock_slowly() noexcept;
+    [[gnu::cold]] void wake_visitor() noexcept;
 
     std::atomic<uint32_t> owner_{free};
     std::atomic<uint32_t> visitor_{0};

@@ -30,7 +30,7 @@ class two_level {
         policy_queue<task> first, second;  // under the lock
         uint64_t passed = 0;               // the owner's: short ones that went before a long one
         bool runs_long = false;            // the owner's: out of turn, it makes room for a short one
-        std::atomic<size_t> depth{0};      // written under the lock
+        std::atomic<bool> any{false};      // is one queued? Written under the lock
         // ns from its pick, after which who runs makes room for a short one
         std::atomic<uint64_t> room_after{UINT64_MAX};
     };
@@ -73,13 +73,14 @@ class two_level {
         default:
             d.used += t.ran_ns;
         }
-        d.is_long = d.used >= slice_;
-        q.lock.lock();
-        (d.is_long ? q.second : q.first).push_back(d);
+        const bool is_long = d.used >= slice_, light = detail::light_barriers;
+        d.is_long = is_long;
+        q.lock.lock(light);
+        (is_long ? q.second : q.first).push_back(d);
         // R3 in docs/runtime.md: before the runtime looks for hungry servers
-        detail::store_lightly(q.depth, q.depth.load(std::memory_order_relaxed) + 1);
-        q.lock.unlock();
-        if (!d.is_long && q.runs_long) {
+        detail::store_lightly(q.any, true, light);
+        q.lock.unlock(light);
+        if (!is_long && q.runs_long) {
             q.runs_long = false;
             p.host->kick(&p, s);
         }
@@ -98,29 +99,28 @@ class two_level {
     }
     umcg_policy_task* pick(umcg_policy& p, unsigned s, uint64_t& slice) noexcept {
         server& q = server_data<two_level>(p, s);
-        q.runs_long = false;
-        runs(q, slice_);  // or one that is stolen
-        // only the owner adds: what it does not see now was stolen
-        if (!q.depth.load(std::memory_order_relaxed)) return nullptr;
-        q.lock.lock();
-        task* t = q.first.front();
-        bool in_turn = false;
-        if (task* behind = q.second.front()) {
-            // the long ones have a turn, however many short ones there are
-            in_turn = q.passed >= every_;
-            if (t && !in_turn) {
-                q.passed++;
-            } else {
-                t = behind;
-                q.passed = 0;
-            }
+        const bool light = detail::light_barriers;
+        q.lock.lock(light);
+        // the long ones have a turn, however many short ones there are
+        const bool in_turn = !q.second.empty() && q.passed >= every_;
+        task* t = in_turn ? nullptr : q.first.pop_front();
+        uint64_t room_after = 0;
+        if (__builtin_expect(t != nullptr, 1)) {
+            if (!q.second.empty()) q.passed++;
+            q.runs_long = false;
+            room_after = slice = slice_ - t->used;
+        } else if ((t = q.second.pop_front())) {
+            q.passed = 0;
+            q.runs_long = !in_turn;
+            slice = in_turn ? slice_ : long_slice_;
+            room_after = in_turn ? slice_ : least_;
+        } else {
+            room_after = slice_;  // of who is stolen next
+            q.runs_long = false;
         }
-        if (t) take(q, *t);
-        q.lock.unlock();
-        if (!t) return nullptr;
-        q.runs_long = t->is_long && !in_turn;
-        slice = !t->is_long ? slice_ - t->used : in_turn ? slice_ : long_slice_;
-        runs(q, q.runs_long ? least_ : slice);
+        look(q);
+        q.lock.unlock(light);
+        runs(q, room_after);
         return task_of(t);
     }
     // Who comes is short: it has waited, or is new.
@@ -130,7 +130,7 @@ class two_level {
     umcg_policy_task* steal(umcg_policy& p, unsigned, unsigned victim) noexcept {
         server& q = server_data<two_level>(p, victim);
         // R3: after the thief has said that it is hungry
-        if (!q.depth.load(std::memory_order_seq_cst)) return nullptr;
+        if (!q.any.load(std::memory_order_seq_cst)) return nullptr;
         q.lock.visit();
         task* t = movable(q.first);
         if (!t) t = movable(q.second);
@@ -154,7 +154,11 @@ class two_level {
     }
     static void take(server& q, task& t) noexcept {
         (t.is_long ? q.second : q.first).erase(t);
-        q.depth.store(q.depth.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
+        look(q);
+    }
+    // After one was taken.
+    static void look(server& q) noexcept {
+        if (q.first.empty() && q.second.empty()) q.any.store(false, std::memory_order_relaxed);
     }
 
     uint64_t slice_ = 20'000;

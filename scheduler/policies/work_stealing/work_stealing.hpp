@@ -57,9 +57,9 @@ class work_stealing {
         server& q = server_data<work_stealing>(p, s);
         task& d = task_data<work_stealing>(t);
         // asked for those two reasons only, and for tasks that are bound to a worker not at all
-        const bool local = d.local && reason <= UMCG_ENQUEUE_WAKE;
-        d.local = false;
-        q.lock.lock();
+        const bool local = d.local && reason <= UMCG_ENQUEUE_WAKE, light = detail::light_barriers;
+        if (d.local) d.local = false;
+        q.lock.lock(light);
         if (!local) {
             put(q, d);
         } else if (newest_ && reason == UMCG_ENQUEUE_SPAWN) {
@@ -71,8 +71,8 @@ class work_stealing {
             q.slot = &d;
         }
         // R3 in docs/runtime.md: before the runtime looks for hungry servers
-        detail::store_lightly(q.depth, q.depth.load(std::memory_order_relaxed) + 1);
-        q.lock.unlock();
+        detail::store_lightly(q.depth, q.depth.load(std::memory_order_relaxed) + 1, light);
+        q.lock.unlock(light);
     }
     void dequeue(umcg_policy& p, unsigned s, umcg_policy_task& t) noexcept {
         server& q = server_data<work_stealing>(p, s);
@@ -84,16 +84,18 @@ class work_stealing {
         server& q = server_data<work_stealing>(p, s);
         // only the owner adds: what it does not see now was stolen
         if (!q.depth.load(std::memory_order_relaxed)) return nullptr;
-        q.lock.lock();
+        const bool light = detail::light_barriers;
+        q.lock.lock(light);
         task* t = q.slot;
         if (t && (q.slots_in_row < slot_budget || (q.queue.empty() && q.fresh.empty()))) {
             q.slots_in_row++;
+            take(q, *t);
         } else {
-            q.slots_in_row = 0;
-            t = __builtin_expect(q.fresh.empty(), 1) ? q.queue.front() : pick_spawned(q);
+            if (q.slots_in_row) q.slots_in_row = 0;
+            t = __builtin_expect(q.fresh.empty(), 1) ? q.queue.pop_front() : pick_spawned(q);
+            if (t) count_down(q);
         }
-        if (t) take(q, *t);
-        q.lock.unlock();
+        q.lock.unlock(light);
         return task_of(t);
     }
     umcg_policy_task* steal(umcg_policy& p, unsigned, unsigned victim) noexcept {
@@ -130,14 +132,20 @@ class work_stealing {
     // In turns with the queue, so that neither waits for the other to end; now and then the oldest.
     static task* pick_spawned(server& q) noexcept {
         const unsigned turn = q.turn++;
-        if (turn % 2 && !q.queue.empty()) return q.queue.front();
-        return turn % oldest_every < 2 ? q.fresh.back() : q.fresh.front();
+        if (turn % 2 && !q.queue.empty()) return q.queue.pop_front();
+        if (turn % oldest_every >= 2) return q.fresh.pop_front();
+        task* oldest = q.fresh.back();
+        q.fresh.erase(*oldest);
+        return oldest;
     }
     static void take(server& q, task& t) noexcept {
         if (t.where == task::in_slot)
             q.slot = nullptr;
         else
             (t.where == task::in_fresh ? q.fresh : q.queue).erase(t);
+        count_down(q);
+    }
+    static void count_down(server& q) noexcept {
         q.depth.store(q.depth.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
     }
 

@@ -7,7 +7,8 @@
 
 namespace umcg::detail {
 
-// A doubly linked list through any of an object's links; the objects are not owned.
+// A doubly linked list through any of an object's links; the objects are not owned. Of an object that
+// is in no list next and prev mean nothing.
 template <class T>
 struct list_link {
     T* next = nullptr;
@@ -42,11 +43,14 @@ class list {
         auto& link = item.*Link;
         (link.prev ? (link.prev->*Link).next : head_) = link.next;
         (link.next ? (link.next->*Link).prev : tail_) = link.prev;
-        link = {};
+        link.linked = false;
     }
     T* pop_front() noexcept {
         T* item = head_;
-        if (item) erase(*item);
+        if (!item) return nullptr;
+        head_ = (item->*Link).next;
+        (head_ ? (head_->*Link).prev : tail_) = nullptr;
+        (item->*Link).linked = false;
         return item;
     }
 
