@@ -53,6 +53,21 @@ TEST(Monitor, NeverWhileWorkersSwitchOften) {
     }
 }
 
+// Where the last look has found a block, the next comes after half of the time.
+TEST(Monitor, EarlyWhereABlockWasFound) {
+    emul_thread s = {};
+    rings_at = 0;
+    portable_server(&s)->soon = 1;
+    portable_ran(&s);
+    EXPECT_GE(rings_at, now + 35000);
+    EXPECT_LE(rings_at, now + 50000);
+    // and not for ever, where the server switches often after that
+    portable_server(&s)->soon = 4;
+    EXPECT_EQ(rings(&s, 500, 20000), 0);
+    EXPECT_EQ(portable_server(&s)->soon, 0);
+    EXPECT_LE(settings, static_cast<int>(kSecond / 65000) + 5);
+}
+
 // A worker that runs for longer than 100 us is always looked at, one of 35 us may be.
 TEST(Monitor, ForWhoeverRunsLong) {
     emul_thread s = {};

@@ -6,7 +6,8 @@
  * LOOK_NS and at most LOOK_NS + PET_NS ahead, and sets anew only when less than
  * LOOK_NS is left: a server that switches often never lets it ring, and pays one
  * timer_settime() in PET_NS (dear in a virtual machine: the hypervisor's timer is
- * set, too). It rings when a server's worker has been running for
+ * set, too). Where the last look has found a block another is expected: the next
+ * SOON settings are SOON_NS more than LOOK_NS ahead. It rings when a server's worker has been running for
  * that long, or once after the server went idle. Then the monitor looks at the
  * thread: asleep (S, D) is a block. While it runs (R), or is stopped (T, t), it
  * looks again after half of the time since the worker was run, LOOK_NS to
@@ -29,6 +30,8 @@
 
 #define LOOK_NS		35000ULL
 #define PET_NS		65000ULL
+#define SOON_NS		15000ULL
+#define SOON		4
 #define FAR_NS		1000000ULL
 #define STOP_NS		100000ULL
 #define KEPT		64
@@ -55,10 +58,15 @@ static void set_timer(struct portable_server *p, uint64_t at)
 void portable_ran(struct emul_thread *s)
 {
 	struct portable_server *p = portable_server(s);
+	uint8_t soon = __atomic_load_n(&p->soon, __ATOMIC_RELAXED);
 
 	p->since = sys_now();
-	if (p->due < p->since + LOOK_NS)
-		set_timer(p, p->since + LOOK_NS + PET_NS);
+	if (p->due >= p->since + LOOK_NS)
+		return;
+	/* it has not rung since it was set: the server switches */
+	if (soon && p->due > p->since)
+		__atomic_store_n(&p->soon, soon - 1, __ATOMIC_RELAXED);
+	set_timer(p, p->since + LOOK_NS + (soon ? SOON_NS : PET_NS));
 }
 
 void portable_poke(struct emul_thread *w, struct emul_thread *s)
@@ -94,12 +102,18 @@ static struct {
 	int32_t fd;
 } kept[KEPT];
 
-static void judge(struct emul_thread *w, uint64_t seen, uint32_t server)
+static void judge(struct emul_thread *w, uint64_t seen, struct emul_thread *s)
 {
+	uint32_t at = s->index % KEPT;
+	char state;
+
 	if (emul_phase(seen) != EMUL_RUNNING)
 		return;
-	switch (portable_thread_state(emul_tid(seen), &kept[server % KEPT].fd,
-				      &kept[server % KEPT].tid)) {
+	state = portable_thread_state(emul_tid(seen), &kept[at].fd, &kept[at].tid);
+	/* before @s is told and runs the next */
+	__atomic_store_n(&portable_server(s)->soon, state == 'S' || state == 'D' ? SOON : 0,
+			 __ATOMIC_RELAXED);
+	switch (state) {
 	case 'S':
 	case 'D':
 		emul_block_if(w, seen);
@@ -145,7 +159,7 @@ static void tend(struct emul_thread *s)
 	p->now = false;
 	emul_unlock(s, mask);
 
-	judge(w, seen, s->index);
+	judge(w, seen, s);
 
 	mask = emul_lock(s);
 	/* whoever was run meanwhile has set it already */
