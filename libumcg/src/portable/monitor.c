@@ -6,12 +6,14 @@
  * LOOK_NS and at most LOOK_NS + PET_NS ahead, and sets anew only when less than
  * LOOK_NS is left: a server that switches often never lets it ring, and pays one
  * timer_settime() in PET_NS (dear in a virtual machine: the hypervisor's timer is
- * set, too). Where the last look has found a block another is expected: the next
- * SOON settings are SOON_NS more than LOOK_NS ahead. It rings when a server's worker has been running for
- * that long, or once after the server went idle. Then the monitor looks at the
- * thread: asleep (S, D) is a block. While it runs (R), or is stopped (T, t), it
- * looks again after half of the time since the worker was run, LOOK_NS to
- * FAR_NS; after STOP_NS while the worker is asked to stop.
+ * set, too). After a block that it found another is expected: the server's next
+ * SOON settings are SOON_NS more than LOOK_NS ahead.
+ *
+ * It rings when a server's worker has been running for that long, or once after
+ * the server went idle. Then the monitor looks at the thread: asleep (S, D) is a
+ * block. While it runs (R), or is stopped (T, t), it looks again after half of the
+ * time since the worker was run, LOOK_NS to FAR_NS; after STOP_NS while the worker
+ * is asked to stop.
  *
  * So a block is reported within LOOK_NS + PET_NS of the worker's being run, or
  * within FAR_NS, and the latencies of a timer and two switches; and where no
@@ -58,15 +60,13 @@ static void set_timer(struct portable_server *p, uint64_t at)
 void portable_ran(struct emul_thread *s)
 {
 	struct portable_server *p = portable_server(s);
-	uint8_t soon = __atomic_load_n(&p->soon, __ATOMIC_RELAXED);
 
 	p->since = sys_now();
 	if (p->due >= p->since + LOOK_NS)
 		return;
-	/* it has not rung since it was set: the server switches */
-	if (soon && p->due > p->since)
-		__atomic_store_n(&p->soon, soon - 1, __ATOMIC_RELAXED);
-	set_timer(p, p->since + LOOK_NS + (soon ? SOON_NS : PET_NS));
+	set_timer(p, p->since + LOOK_NS + (p->soon ? SOON_NS : PET_NS));
+	if (p->soon)
+		p->soon--;
 }
 
 void portable_poke(struct emul_thread *w, struct emul_thread *s)
@@ -102,20 +102,27 @@ static struct {
 	int32_t fd;
 } kept[KEPT];
 
+/* Before @s is told of the block, and runs the next. */
+static void expect_more(struct emul_thread *s)
+{
+	uint64_t mask = emul_lock(s);
+
+	if (emul_phase(emul_word(s)) == EMUL_SERVER)
+		portable_server(s)->soon = SOON;
+	emul_unlock(s, mask);
+}
+
 static void judge(struct emul_thread *w, uint64_t seen, struct emul_thread *s)
 {
 	uint32_t at = s->index % KEPT;
-	char state;
 
 	if (emul_phase(seen) != EMUL_RUNNING)
 		return;
-	state = portable_thread_state(emul_tid(seen), &kept[at].fd, &kept[at].tid);
-	/* before @s is told and runs the next */
-	__atomic_store_n(&portable_server(s)->soon, state == 'S' || state == 'D' ? SOON : 0,
-			 __ATOMIC_RELAXED);
-	switch (state) {
+	switch (portable_thread_state(emul_tid(seen), &kept[at].fd, &kept[at].tid)) {
 	case 'S':
 	case 'D':
+		if (emul_word(w) == seen)
+			expect_more(s);
 		emul_block_if(w, seen);
 		break;
 	case 'X':

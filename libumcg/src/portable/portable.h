@@ -17,7 +17,7 @@ struct portable_server {
 	uint64_t due;		/* when the timer rings; 0: not set */
 	void *timer;		/* a timer_t */
 	bool now;		/* look at once: its worker shall stop */
-	uint8_t soon;		/* settings for an early look; a hint, not under the lock */
+	uint8_t soon;		/* settings of the timer that are for an early look */
 };
 
 /* emul_thread::priv of a worker. */

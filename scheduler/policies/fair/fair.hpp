@@ -18,8 +18,9 @@ class fair {
     struct entity {
         heap_link<entity> heap;
         uint64_t time;   // virtual: what it had, divided by its weight
-        uint64_t order;  // of equals
-        uint32_t group;  // of a group: its number; 0: it is a task
+        uint64_t order;   // of equals
+        uint32_t placed;  // of a task: 1 + the server whose virtual time `time` is of
+        uint8_t group;    // of a group: its number; 0: it is a task
         bool queued;
     };
 
@@ -32,9 +33,8 @@ class fair {
 
     struct task {
         entity self;
-        uint32_t placed;   // 1 + the server whose virtual time `time` is of
-        uint32_t counted;  // the weight that it has in that server's load
         uint64_t pace;     // of its virtual time: see pace_of()
+        uint32_t counted;  // the weight that it has in that server's load
     };
     struct group {
         entity self;
@@ -69,7 +69,7 @@ class fair {
         for (unsigned s = 0; s < p.n_servers; s++)
             for (unsigned g = 1; g < max_groups; g++) {
                 entity& e = server_data<fair>(p, s).groups[g].self;
-                e.group = g;
+                e.group = static_cast<uint8_t>(g);
                 e.order = g;
             }
         return 0;
@@ -79,13 +79,13 @@ class fair {
             p.host->log(&p, UMCG_POLICY_LOG_ERROR, "a task is of a group that 'groups' does not name");
             return -EINVAL;
         }
-        task_data<fair>(t).placed = 0;
+        task_data<fair>(t).self.placed = 0;
         return 0;
     }
     void detach(umcg_policy& p, umcg_policy_task& t) noexcept {
         task& d = task_data<fair>(t);
-        if (!d.placed) return;
-        server& q = server_data<fair>(p, d.placed - 1);
+        if (!d.self.placed) return;
+        server& q = server_data<fair>(p, d.self.placed - 1);
         charge(q, t);
         q.alone_since = 0;
         q.load.fetch_sub(d.counted, std::memory_order_relaxed);
@@ -116,10 +116,10 @@ class fair {
             if (!t.ran_ns) settle(p, q);
             q.alone_since = 0;
         }
-        if (d.placed != s + 1) {
+        if (d.self.placed != s + 1) {
             d.self.time = g.now;
             d.self.order = t.id;
-            d.placed = s + 1;
+            d.self.placed = s + 1;
             d.counted = weight(t);
             d.pace = pace_of(d.counted);
             q.load.fetch_add(d.counted, std::memory_order_relaxed);
@@ -133,13 +133,13 @@ class fair {
     void blocked(umcg_policy& p, unsigned s, umcg_policy_task& t, umcg_blocked_reason) noexcept {
         server& q = server_data<fair>(p, s);
         q.alone_since = 0;
-        if (task_data<fair>(t).placed == s + 1) charge(q, t);
+        if (task_data<fair>(t).self.placed == s + 1) charge(q, t);
     }
     // What it uses from now on counts by its new weight, and what it is running for.
     void attr_changed(umcg_policy& p, umcg_policy_task& t) noexcept {
         task& d = task_data<fair>(t);
-        if (!d.placed) return;
-        auto& load = server_data<fair>(p, d.placed - 1).load;
+        if (!d.self.placed) return;
+        auto& load = server_data<fair>(p, d.self.placed - 1).load;
         load.fetch_add(uint64_t{weight(t)} - d.counted, std::memory_order_relaxed);
         d.counted = weight(t);
         d.pace = pace_of(d.counted);
