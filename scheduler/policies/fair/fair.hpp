@@ -17,7 +17,7 @@ class fair {
     // What competes within a group: a task, or a group in it.
     struct entity {
         heap_link<entity> heap;
-        uint64_t time;   // virtual: what it had, divided by its weight
+        uint64_t time;    // virtual: what it had, divided by its weight
         uint64_t order;   // of equals
         uint32_t placed;  // of a task: 1 + the server whose virtual time `time` is of
         uint8_t group;    // of a group: its number; 0: it is a task
@@ -86,7 +86,7 @@ class fair {
         task& d = task_data<fair>(t);
         if (!d.self.placed) return;
         server& q = server_data<fair>(p, d.self.placed - 1);
-        charge(q, t);
+        charge(q, t, group_of(t));
         q.alone_since = 0;
         q.load.fetch_sub(d.counted, std::memory_order_relaxed);
     }
@@ -124,7 +124,7 @@ class fair {
             d.pace = pace_of(d.counted);
             q.load.fetch_add(d.counted, std::memory_order_relaxed);
         } else {
-            charge(q, t);
+            charge(q, t, in);
         }
         // who has slept has no claim to what it did not use
         if (d.self.time < g.now) d.self.time = g.now;
@@ -133,7 +133,7 @@ class fair {
     void blocked(umcg_policy& p, unsigned s, umcg_policy_task& t, umcg_blocked_reason) noexcept {
         server& q = server_data<fair>(p, s);
         q.alone_since = 0;
-        if (task_data<fair>(t).self.placed == s + 1) charge(q, t);
+        if (task_data<fair>(t).self.placed == s + 1) charge(q, t, group_of(t));
     }
     // What it uses from now on counts by its new weight, and what it is running for.
     void attr_changed(umcg_policy& p, umcg_policy_task& t) noexcept {
@@ -247,12 +247,12 @@ class fair {
         q.groups[in].now += ran * 1024 / q.alone_weight;
         for (; in; in = parent_[in]) q.groups[parent_[in]].now += ran * 1024 / weight_[in];
     }
-    // It has run: its time and that of the groups around it go on.
-    void charge(server& q, umcg_policy_task& t) noexcept {
+    // It has run: its time and that of the groups around it, `in` the innermost, go on.
+    void charge(server& q, umcg_policy_task& t, unsigned in) noexcept {
         if (!t.ran_ns) return;
         task& d = task_data<fair>(t);
         d.self.time += passed(t.ran_ns, d.pace);
-        if (const unsigned g = group_of(t)) charge_groups(q, g, t.ran_ns);
+        if (in) charge_groups(q, in, t.ran_ns);
     }
     [[gnu::noinline]] void charge_groups(server& q, unsigned g, uint64_t ran) noexcept {
         for (; g; g = parent_[g]) {

@@ -89,12 +89,12 @@ class work_stealing {
         task* t = q.slot;
         if (t && (q.slots_in_row < slot_budget || (q.queue.empty() && q.fresh.empty()))) {
             q.slots_in_row++;
-            take(q, *t);
+            q.slot = nullptr;
         } else {
             if (q.slots_in_row) q.slots_in_row = 0;
             t = __builtin_expect(q.fresh.empty(), 1) ? q.queue.pop_front() : pick_spawned(q);
-            if (t) count_down(q);
         }
+        if (t) count_down(q);
         q.lock.unlock(light);
         return task_of(t);
     }
